@@ -1,0 +1,1 @@
+"""Operators: small functions over `on_next`, one idea per file; import them from `bourn`."""
