@@ -70,7 +70,7 @@ def run_one(path, name, lane, running):
     limit *= EMULATION if lane["emulated"] else 1
     command = [*lane["command"]]
     command += ["-X", "dev"] if name == "cpython" else ["-X", f"heapsize={heap}wk"]  # w: by the size of a word
-    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
     start = time.monotonic()
     process = subprocess.Popen(
         [*command, "tests/run.py", str(path.relative_to(ROOT))],
@@ -85,13 +85,23 @@ def run_one(path, name, lane, running):
     try:
         output, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        result.trouble = f"not done after {limit:.0f} s"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.send_signal(signal.SIGABRT)  # CPython says where each thread is
+            process.communicate(timeout=1)
         kill(process.pid)
         output, _ = process.communicate()
+        result.trouble = f"not done after {limit:.0f} s, in {first_unsaid(path, output)}"
     running.discard(process.pid)
     result.seconds = time.monotonic() - start
     result.read(output.decode(errors="replace"), process.returncode)
     return result
+
+
+def first_unsaid(path, output):
+    """The first test of a file that the output has no line for: the one that was running."""
+    said = set(re.findall(r"(?m)^(?:ok|FAIL|skip) (\w+)", output.decode(errors="replace")))
+    names = re.findall(r"(?m)^def (test_\w+)", path.read_text(encoding="utf-8"))
+    return next((name for name in names if name not in said), "no test of its own")
 
 
 def kill(session):
