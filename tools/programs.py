@@ -1,0 +1,54 @@
+"""Gets the system programs that some tests call: `python tools/programs.py`.
+
+Where this is root on a machine with apt they are installed; elsewhere one line says which tests are left out and what
+to install. Status 0, or 1 where CI=true and a program is missing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+# the package, the names that the program may have, what is left out without it
+PROGRAMS = (
+    ("chromium", ("chromium", "chromium-browser", "google-chrome"), "the live page in a real browser"),
+    ("strace", ("strace",), "that a commit reaches the disk before its ack"),
+)
+
+
+def present(names):
+    """Whether one of the programs is on PATH."""
+    return any(shutil.which(name) for name in names)
+
+
+def install(packages):
+    """Install Debian packages; what apt complains of is shown."""
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        print(f"tools: apt-get {' '.join(command)}", flush=True)
+        done = subprocess.run(
+            ["apt-get", "-qq", *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(done.stderr.strip(), file=sys.stderr)
+
+
+def main():
+    """Install what is missing where that can be done, then say what still is."""
+    missing = [package for package, names, _ in PROGRAMS if not present(names)]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        install(missing)
+    left_out = [(package, what) for package, names, what in PROGRAMS if not present(names)]
+    for package, what in left_out:
+        print(f"tools: no {package}, so this is not tested: {what} (apt install {package})")
+    if left_out and os.environ.get("CI") == "true":
+        sys.exit(f"tools: CI needs every program, missing: {' '.join(package for package, _ in left_out)}")
+
+
+main()
