@@ -44,10 +44,10 @@ class SegmentSpool:
         self._folder = folder
         self._files = files or Files()
         self._max_bytes = max_bytes
-        self._policy = policy
+        self.policy = policy
         self._sync_each = sync_each
         self.epoch = random(8).hex()
-        self._seq = 0  # the last one given in this epoch
+        self.seq = 0  # the last number given in this epoch
         self._index = 0  # the last file name given
         self._segments = []  # oldest first; the active one, when there is one, is the last
         self._active = None  # its open file, or None: the next append begins a file
@@ -70,14 +70,14 @@ class SegmentSpool:
             if e.args[0] != ENOSPC:
                 raise
             # The disk is full before the spool is: the same policy decides.
-            taken = self._policy == "drop_oldest" and self._drop_oldest() and self._write(DATA, body)
+            taken = self.policy == "drop_oldest" and self._drop_oldest() and self._write(DATA, body)
         if not taken:
             self.counters["refused"] += 1
             return None
-        self._seq += 1
-        self._segments[-1].next = self._seq + 1
+        self.seq += 1
+        self._segments[-1].next = self.seq + 1
         self.counters["appended"] += 1
-        return (self.epoch, self._seq)
+        return (self.epoch, self.seq)
 
     def sync(self):
         """Everything appended is on the medium when this returns."""
@@ -265,7 +265,7 @@ class SegmentSpool:
         return True
 
     def _begin(self):
-        segment = self._new_segment(self.epoch, self._seq + 1)
+        segment = self._new_segment(self.epoch, self.seq + 1)
         file = self._files.open(segment.path, "wb")
         try:
             if file.write(segment.header()) != HEADER_BYTES:
@@ -320,7 +320,7 @@ class SegmentSpool:
         while self.size() + need + HEADER_BYTES > self._max_bytes:
             if self.trim():
                 continue
-            if self._policy != "drop_oldest" or not self._drop_oldest():
+            if self.policy != "drop_oldest" or not self._drop_oldest():
                 return False
         return True
 

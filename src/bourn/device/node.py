@@ -1,0 +1,85 @@
+"""A program that runs sensors and sends their readings: one source, one outbox, one thread.
+
+Started as `python -m bourn.device.node SETTINGS` or `micropython -m bourn.device.node SETTINGS`, where SETTINGS is
+one JSON object: {"source": "s1", "hub": "tcp://127.0.0.1:7007", "outbox": "folder", "sensors": [{"kind": "random",
+"name": "s1", "every": 5}], "outbox_bytes": 1048576, "policy": "drop_oldest", "at_once": true}.
+
+It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
+stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output.
+"""
+
+import json
+import select
+import sys
+
+from bourn._compat import runtime
+from bourn.clock import Clock
+from bourn.device.sender import Sender
+from bourn.device.sensors import make_sensor
+from bourn.scheduler import Scheduler
+from bourn.spool.segments import SegmentSpool
+from bourn.things import SensorAsOutputThing
+
+DRAIN_MS = 3000  # within the 5 s in which the whole program has to end
+
+
+class Node:
+    """Sensors, a scheduler and a sender, put together from one table of settings. ValueError if they are wrong."""
+
+    def __init__(self, settings: dict, clock=None) -> None:
+        self.clock = clock or Clock()
+        self.settings = settings
+        sensors = [make_sensor(s) for s in settings["sensors"]]
+        spool = SegmentSpool(
+            settings["outbox"],
+            max_bytes=settings.get("outbox_bytes", 1 << 20),
+            policy=settings.get("policy", "drop_oldest"),
+        )
+        self.sender = Sender(settings["hub"], settings["source"], spool, self.clock)
+        self.scheduler = Scheduler(self.clock, self.sender.wait)
+        self.things = []
+        for sensor in sensors:
+            thing = SensorAsOutputThing(sensor, self.clock, policy="skip")
+            thing.connect(self.sender, policy="skip")
+            self.scheduler.schedule_periodic(thing, sensor.every_s, at_once=settings.get("at_once", True))
+            self.things.append(thing)
+
+    def run(self, stop) -> None:
+        """Sample and send until the file `stop` ends or has something to say, or Ctrl-C; then drain and close."""
+        asked = select.poll()
+        asked.register(stop, select.POLLIN)
+        self.sender.poller.register(stop, select.POLLIN)  # so that it ends a wait
+        try:
+            while not asked.poll(0):
+                self.scheduler.run_due(self.clock.now())
+                self.sender.wait(max(0, self.scheduler.next_wake() - self.clock.now()))
+        except KeyboardInterrupt:
+            self.sender.last_error = None  # the user's word to stop, as good as the end of `stop`
+        self.sender.poller.unregister(stop)
+        self.sender.drain(self.settings.get("drain_ms", DRAIN_MS))
+        self.sender.close()
+
+    def report(self) -> dict:
+        """What was done: counters of the outbox, the link and the sensors, by name."""
+        report = {"source": self.sender.source, "runtime": runtime(), "waiting": self.sender.spool.waiting()}
+        report.update(self.sender.spool.counters)
+        report.update(self.sender.counters)
+        report["sensor_failures"] = sum([t.failures for t in self.things])
+        report["last_error"] = self.sender.last_error
+        return report
+
+
+def main(argv) -> int:
+    """Run a node from the command line; the exit status."""
+    try:
+        node = Node(json.loads(argv[1]))
+    except (IndexError, KeyError, ValueError, ImportError, OSError) as e:
+        sys.stderr.write("bourn node: %s: %s\n" % (type(e).__name__, e))
+        return 2
+    node.run(sys.stdin)
+    sys.stdout.write(json.dumps(node.report()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

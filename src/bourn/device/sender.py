@@ -1,0 +1,385 @@
+"""Sends what an outbox holds to a hub over TCP, and forgets only what the hub has acknowledged.
+
+One thread, nothing blocks: `wait` is what the scheduler waits with, and while the device would sleep it is
+`poll` that sleeps. Trouble on the network is a state of the link, never an error of the stream.
+
+    down --(back-off over)--> connecting --> greeting --(WELCOME)--> up --(anything wrong)--> down
+"""
+
+import errno
+import json
+import select
+import socket
+
+from bourn import wire
+from bourn._compat import random_bytes, runtime
+from bourn.clock import Clock
+from bourn.spool import Gap
+from bourn.spool.follower import Follower
+
+FRAME_BYTES = 8192  # of one DATA frame: what a small board can spare; a longer single reading goes alone
+FRAME_READINGS = 500
+BACKOFF_MS = 200  # the first pause after a failure; doubled up to
+BACKOFF_CAP_MS = 10000  # this, and of it a random half, so that a fleet does not come back at once
+ANSWER_MS = 5000  # how long the hub may be silent while something is expected of it, before it is asked (PING)
+QUIET_MS = 30000  # the same while nothing is expected; after twice the time the link is given up
+FOREVER_MS = 1 << 28
+
+
+def split_url(url: str):
+    """("host", port) of `tcp://host:port`; ValueError saying what is wrong with it."""
+    if not url.startswith("tcp://"):
+        raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
+    host, _, port = url[6:].rpartition(":")
+    if not host or not port or [c for c in port if c < "0" or c > "9"] or not 0 < int(port) < 65536:
+        raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
+    return host.strip("[]"), int(port)
+
+
+def open_tcp(host: str, port: int):
+    """A socket that is connecting to `host`; the name look-up blocks, the rest does not. OSError."""
+    info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    s = socket.socket(info[0], socket.SOCK_STREAM)
+    s.setblocking(False)
+    try:
+        s.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: a small frame must not wait for an ack of the last one
+        s.connect(info[-1])
+    except OSError as e:
+        if e.args[0] != errno.EINPROGRESS:
+            s.close()
+            raise
+    return s
+
+
+class Sender:
+    """A sink for SensorEvents: each is put into the outbox `spool`, and from there to the hub at `url`.
+
+    `wait(ms)` does the network's work; give it to the Scheduler. A reading that no hub could store (NaN, a wrong name)
+    is refused here and counted; one that the spool's policy refuses, too. `connect(host, port)` opens the socket.
+    """
+
+    def __init__(self, url: str, source: str, spool, clock=None, connect=open_tcp, random=random_bytes) -> None:
+        self._host, self._port = split_url(url)
+        if not wire.source_ok(source):
+            raise ValueError("a source's name is made of A-Z a-z 0-9 _ . - (1 to 64), not %r" % (source,))
+        self.source = source
+        self.spool = spool
+        self.clock = clock or Clock()
+        self.poller = select.poll()  # others may register here, to wake `wait` too
+        self.state = "down"
+        self.last_error = None
+        # sent, resent: readings put on the wire for the first time, and again; acked: those of them that the hub has on
+        # disk; known: readings of an earlier run that it turned out to have already
+        self.counters = {
+            "invalid": 0,
+            "lost": 0,
+            "sent": 0,
+            "resent": 0,
+            "acked": 0,
+            "known": 0,
+            "links": 0,
+            "failures": 0,
+            "nacks": 0,
+        }
+        self._connect = connect
+        self._random = random
+        self._follower = Follower(spool)
+        self._socket = None
+        self._decoder = None
+        self._out = b""  # bounded by the credit: what the socket did not take yet
+        self._epoch = None  # of the last HELLO
+        self._highest = 0  # the last number sent of that epoch
+        self._hub = None
+        self._shared = False
+        self._credit = 0  # readings that may be sent now
+        self._wanted = 0  # readings asked for with WANT and not granted yet
+        self._attempts = 0  # failures since the last WELCOME
+        self._retry_at = self.clock.now()
+        self._heard_at = 0
+        self._pinged = False
+
+    # -- a sink of the flow
+
+    def on_next(self, event) -> None:
+        """Put one reading into the outbox; on disk when this returns (unless the spool syncs otherwise)."""
+        sensor, ts, val = event
+        try:
+            if not wire.sensor_ok(sensor):
+                raise ValueError("a sensor's name is made of A-Z a-z 0-9 _ . - : / (1 to 64), not %r" % (sensor,))
+            wire.check_value(val)
+            place = self.spool.append((sensor, ts, val))
+            while place is None and self.spool.policy == "block":
+                self.wait(FOREVER_MS)
+                place = self.spool.append((sensor, ts, val))
+        except ValueError as e:
+            self.counters["invalid"] += 1
+            self.last_error = "%s: %s" % (sensor, e)
+        except OSError as e:  # the disk; the flow goes on, and the next reading tries again
+            self.counters["lost"] += 1
+            self.last_error = "outbox: %s" % e
+
+    def on_completed(self) -> None:
+        """A stream has ended; what is in the outbox is still sent."""
+
+    def on_error(self, e) -> None:
+        """A stream has failed; what is in the outbox is still sent."""
+        self.last_error = repr(e)
+
+    # -- the network
+
+    def wait(self, ms: int) -> None:
+        """Do what the network allows and wait for it, `ms` milliseconds at most; returns early when something happened."""
+        now = self.clock.now()
+        self._advance(now)
+        ms = max(0, min(ms, self._next_deadline() - now))
+        for event in self.poller.poll(ms):
+            if self._socket is not None and (event[0] is self._socket or event[0] == self._fileno):
+                self._ready(event[1])
+        self._advance(self.clock.now())
+
+    def drain(self, ms: int) -> bool:
+        """Send until the hub has everything, for `ms` milliseconds at most; True if it has."""
+        end = self.clock.now() + ms
+        while self.spool.waiting():
+            left = end - self.clock.now()
+            if left <= 0:
+                return False
+            self.wait(left)
+        return True
+
+    def close(self) -> None:
+        """Close the link and the outbox; what was not acknowledged stays there for the next time."""
+        if self._socket is not None:
+            self._hang_up()
+        self.spool.close()
+
+    def in_flight(self) -> int:
+        """Readings on their way: sent on this link and not acknowledged."""
+        return self._follower.in_flight
+
+    def _advance(self, now: int) -> None:
+        """Do what is due at `now`."""
+        if self.state == "down":
+            if now >= self._retry_at:
+                self._dial(now)
+        elif now - self._heard_at >= 2 * self._patience():
+            self._fail("the hub does not answer")
+        elif self.state == "up":
+            if now - self._heard_at >= self._patience() and not self._pinged:
+                self._pinged = True
+                self._say(wire.PING, 0)
+            self._send_waiting()
+
+    def _next_deadline(self) -> int:
+        if self.state == "down":
+            return self._retry_at
+        return self._heard_at + self._patience() * (2 if self._pinged or self.state != "up" else 1)
+
+    def _patience(self) -> int:
+        return ANSWER_MS if self.state != "up" or self._follower.in_flight or self._wanted else QUIET_MS
+
+    def _dial(self, now: int) -> None:
+        try:
+            self._socket = self._connect(self._host, self._port)
+        except OSError as e:
+            self._fail("cannot reach %s:%d: %s" % (self._host, self._port, e))
+            return
+        self._fileno = self._socket.fileno()
+        self.poller.register(self._socket, select.POLLIN | select.POLLOUT)
+        self.state = "connecting"
+        self._heard_at = now
+        self._pinged = False
+        self._decoder = wire.Decoder()
+        self._out = b""
+
+    def _ready(self, events: int) -> None:
+        try:
+            if self.state == "connecting":
+                if events & (select.POLLERR | select.POLLHUP):
+                    raise OSError(errno.ECONNREFUSED)
+                self.state = "greeting"
+                self._hello()
+            if events & ~select.POLLOUT:
+                self._receive()
+            self._flush()
+        except OSError as e:
+            if e.args[0] != errno.EAGAIN:
+                self._fail("the link to %s:%d failed: %s" % (self._host, self._port, e))
+        except wire.FrameError as e:
+            self._fail("the hub sent no frame of ours: %s" % e)
+
+    def _receive(self) -> None:
+        data = self._socket.recv(4096)
+        if not data:
+            raise OSError(errno.ECONNRESET)
+        self._heard_at = self.clock.now()
+        self._pinged = False
+        for kind, body in self._decoder.feed(data):
+            self._take(kind, wire.decode(kind, body))
+            if self._socket is None:  # refused: what follows is of no interest
+                return
+
+    def _take(self, kind: int, values) -> None:
+        """What the hub said."""
+        if kind == wire.WELCOME:
+            self._welcome(values)
+        elif kind == wire.ACK:
+            if values[0] == self._epoch:
+                self._acked(self._follower.ack((self._epoch, values[1])))
+        elif kind == wire.NACK:
+            if values[0] == self._epoch:
+                self.counters["nacks"] += 1
+                self._follower.rewind((self._epoch, values[1] - 1))
+        elif kind == wire.CREDIT:
+            if self.state == "up":  # else it was given before our HELLO came, which returns it
+                self._credit += values[0]
+                self._wanted = max(0, self._wanted - values[0])
+        elif kind == wire.PING:
+            self._say(wire.PONG, values[0])
+        elif kind == wire.REFUSE:
+            self._attempts += 4  # it will not be better in a moment
+            self._fail("the hub refused: %s" % values[1])
+        elif kind != wire.PONG:
+            raise wire.FrameError("kind", "a %s frame from a hub" % wire.NAMES[kind])
+
+    def _hello(self) -> None:
+        """Open the oldest epoch that holds something unacknowledged."""
+        waiting = self.spool.read(self.spool.acked(), 1)
+        epoch = self.spool.epoch
+        oldest = self.spool.seq + 1
+        if waiting:
+            (epoch, oldest), what = waiting[0]
+            if isinstance(what, Gap):
+                oldest = what.first
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._highest = 0
+        self._credit = 0
+        self._wanted = 0
+        self._say(wire.HELLO, self.source, self._epoch, oldest, {"runtime": runtime()})
+
+    def _welcome(self, values) -> None:
+        epoch, last, window, self._shared, self._hub = values[:5]
+        if epoch != self._epoch:
+            raise wire.FrameError("shape", "a WELCOME for another epoch")
+        # What the hub has on disk counts as acknowledged, although its ack may have been lost with the last link.
+        before = self.spool.waiting()
+        sent_before = max(0, self._highest - self._first_unacked())
+        self._follower.rewind((epoch, last))
+        self.spool.trim()
+        had = before - self.spool.waiting()
+        self.counters["acked"] += min(had, sent_before)
+        self.counters["known"] += had - min(had, sent_before)
+        self._credit = window
+        self._attempts = 0
+        if self.state != "up":
+            self.counters["links"] += 1
+        self.state = "up"
+
+    def _first_unacked(self) -> int:
+        acked = self.spool.acked()
+        return acked[1] if acked and acked[0] == self._epoch else 0
+
+    def _acked(self, readings: int) -> None:
+        self.counters["acked"] += readings
+        if not self._shared:
+            self._credit += readings
+        self.spool.trim()
+
+    def _send_waiting(self) -> None:
+        """Put on the wire what credit allows; ask for more, or give back what is not needed."""
+        while len(self._out) < FRAME_BYTES:
+            entries = self._follower.read(max(1, min(self._credit, FRAME_READINGS)))
+            if not entries:
+                break
+            if entries[0][0][0] != self._epoch:
+                if not self._follower.in_flight:
+                    self.state = "greeting"  # the older epoch is drained: on with the next
+                    self._give_back()
+                    self._hello()
+                    self._flush_safely()
+                return
+            if isinstance(entries[0][1], Gap):
+                place, gap = entries[0]
+                self._say(wire.GAP, gap.first, gap.last, gap.reason)
+                self._follower.sent(place, 0)
+            elif self._credit <= 0:
+                break
+            else:
+                self._send_data(entries)
+        if self._shared and self.state == "up":
+            waiting = self.spool.waiting() - self._follower.in_flight
+            if waiting > self._credit + self._wanted:
+                missing = waiting - self._credit - self._wanted
+                self._wanted += missing
+                self._say(wire.WANT, missing)
+            elif not waiting:
+                self._give_back()
+        self._flush_safely()
+
+    def _send_data(self, entries) -> None:
+        first = entries[0][0][1]
+        t0 = entries[0][1][1]
+        pieces = []
+        size = 0
+        for place, record in entries:
+            if place[0] != self._epoch or isinstance(record, Gap):
+                break
+            piece = json.dumps((record[0], record[1] - t0, record[2]), separators=(",", ":")).encode()
+            if pieces and size + len(piece) > FRAME_BYTES:
+                break
+            pieces.append(piece)
+            size += len(piece) + 1
+            last = place
+        self._out += wire.encode_body(wire.DATA, b"[%d,%d,[" % (first, t0) + b",".join(pieces) + b"]]")
+        self._credit -= len(pieces)
+        new = min(len(pieces), max(0, last[1] - self._highest))
+        self._highest = max(self._highest, last[1])
+        self.counters["sent"] += new
+        self.counters["resent"] += len(pieces) - new
+        self._follower.sent(last, len(pieces))
+
+    def _give_back(self) -> None:
+        if self._shared and self._credit:
+            self._say(wire.CREDIT, self._credit)
+            self._credit = 0
+
+    def _say(self, kind: int, *values) -> None:
+        self._out += wire.encode(kind, *values)
+
+    def _flush_safely(self) -> None:
+        try:
+            self._flush()
+        except OSError as e:
+            self._fail("the link to %s:%d failed: %s" % (self._host, self._port, e))
+
+    def _flush(self) -> None:
+        """Give the socket what it takes; poll for the rest."""
+        if self._socket is None:
+            return
+        if self._out:
+            try:
+                self._out = self._out[self._socket.send(self._out) :]
+            except OSError as e:
+                if e.args[0] != errno.EAGAIN:
+                    raise
+        self.poller.modify(self._socket, select.POLLIN | (select.POLLOUT if self._out else 0))
+
+    def _fail(self, why: str) -> None:
+        """The link is down; try again after a back-off."""
+        self.last_error = why
+        self.counters["failures"] += 1
+        pause = min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._attempts, 16))
+        self._attempts += 1
+        self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self.poller.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+        self.state = "down"
+        self._out = b""
+        self._credit = self._wanted = 0
+        self._follower.rewind(self.spool.acked())

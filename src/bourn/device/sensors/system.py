@@ -1,0 +1,63 @@
+"""Readings of the machine this runs on, by psutil (CPython)."""
+
+
+def _psutil():
+    try:
+        import psutil
+    except ImportError:
+        raise ImportError("sensors of this machine need psutil: pip install psutil")
+    return psutil
+
+
+def cpu(options: dict):
+    """A probe of the CPU's use since the last sample, in percent of all cores."""
+    psutil = _psutil()
+    psutil.cpu_percent(None)  # the first call only sets the mark
+    return lambda: psutil.cpu_percent(None)
+
+
+def load(options: dict):
+    """A probe of the load average of the last minute."""
+    psutil = _psutil()
+    return lambda: round(psutil.getloadavg()[0], 2)
+
+
+def memory(options: dict):
+    """A probe of the memory in use, in percent."""
+    psutil = _psutil()
+    return lambda: psutil.virtual_memory().percent
+
+
+def disk(options: dict):
+    """A probe of the disk space in use at `path` ("/"), in percent."""
+    psutil = _psutil()
+    return lambda: psutil.disk_usage(options.get("path", "/")).percent
+
+
+def network(options: dict):
+    """A probe of [bytes sent, bytes received] since the last sample, over all interfaces."""
+    psutil = _psutil()
+    last = psutil.net_io_counters()
+
+    def sample():
+        nonlocal last
+        before = last
+        last = psutil.net_io_counters()
+        return [last.bytes_sent - before.bytes_sent, last.bytes_recv - before.bytes_recv]
+
+    return sample
+
+
+def temperatures() -> list:
+    """What this machine's thermometers show now, in degrees Celsius; empty where there is none."""
+    psutil = _psutil()
+    if not hasattr(psutil, "sensors_temperatures"):
+        return []
+    return [t.current for chip in psutil.sensors_temperatures().values() for t in chip if t.current]
+
+
+def temperature(options: dict):
+    """A probe of the hottest thermometer of this machine, in degrees Celsius."""
+    if not temperatures():
+        raise ValueError("this machine has no thermometer that psutil can read; leave the kind 'temperature' out")
+    return lambda: max(temperatures())

@@ -1,0 +1,236 @@
+"""From links to the journal: the one place where readings are taken, committed and acknowledged.
+
+The pipeline. Everything here runs in the event loop's thread, decoding and INSERT included; only COMMIT runs in a helper
+thread. While batch k is being committed, the loop decodes batch k+1; then it sends the acks of k and inserts k+1. So
+an ack is sent after the commit, never before, and the disk is never idle while something waits.
+
+When a commit fails (the disk is full, say) the batch is kept and tried again; meanwhile no ack goes out, credit runs out,
+and the senders hold their readings. It heals by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bourn.hub.credit import CreditPool
+from bourn.hub.decode import poison_reason
+from bourn.hub.link import Link
+from bourn.spool import Gap
+from bourn.spool.sqlite import SqliteSpool, Stream
+
+RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repeats
+MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
+MAX_ERRORS = 100  # the newest are kept
+TICK_S = 1.0  # how often links are looked after, and cursors saved when no readings come
+
+
+class Source:
+    """What is known of a source while the hub runs, over all its links."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.link: Link | None = None
+        self.links = 0
+        self.acked = 0
+        self.duplicates = 0
+        self.peer = ""
+        self.runtime = ""
+        self.seen = 0.0
+        self.last_error: str | None = None
+
+
+class Ingest:
+    """Takes readings from links into the journal, each exactly once, and acknowledges them when they are on disk.
+
+    With `network_in_flight` that many readings are unacknowledged over all links together, by credit; otherwise up to
+    `in_flight` per link.
+    """
+
+    def __init__(self, journal: SqliteSpool, in_flight: int = 1000, network_in_flight: int | None = None) -> None:
+        if in_flight < 1:
+            raise ValueError(f"at least 1 reading must be allowed in flight, not {in_flight}")
+        self.journal = journal
+        self.in_flight = in_flight
+        self.pool = CreditPool(network_in_flight) if network_in_flight is not None else None
+        self.links: set[Link] = set()
+        self.sources: dict[str, Source] = {}
+        self.errors: deque[dict[str, Any]] = deque(maxlen=MAX_ERRORS)
+        self.refusals: Counter[str] = Counter()
+        self.replaced = 0
+        self.received = 0  # readings that came in, duplicates included
+        self.acked = 0  # readings acknowledged, duplicates included
+        self.commits = 0
+        self.commit_ms = 0.0  # a moving average
+        self.last_error: str | None = None  # of the journal, while it lasts
+        # What waits for its commit, oldest first: (link, stream, last number, readings)
+        self._waiting: deque[tuple[Link, Stream, int, int]] = deque()
+        self._work = asyncio.Event()
+        self._committer = ThreadPoolExecutor(1, "bourn-commit")
+        self._stopping = False
+        self.on_commit: Callable[[], None] | None = None  # called after each commit, in the loop's thread
+
+    # -- what links say
+
+    def opened(self, link: Link) -> None:
+        """A connection was opened."""
+        self.links.add(link)
+
+    def greeted(self, link: Link) -> None:
+        """`link` has said which source it is; an older link of the same source ends."""
+        name = link.source or ""
+        source = self.sources.get(name)
+        if source is None:
+            if len(self.sources) >= MAX_SOURCES:
+                down = next((s for s in self.sources.values() if s.link is None), None)
+                if down is not None:
+                    del self.sources[down.name]
+            source = self.sources[name] = Source(name)
+        if source.link is not link:
+            if source.link is not None:
+                self.replaced += 1
+                source.link.refuse("replaced", "a newer link of this source came")
+                self._fold(source.link)
+            source.links += 1
+            source.link = link
+        source.peer, source.runtime = link.peer, link.about.get("runtime", "")
+
+    def lost(self, link: Link, why: str | None) -> None:
+        """A connection is gone."""
+        self.links.discard(link)
+        link.release()
+        self._fold(link)
+        if why:
+            self.note(link, why)
+
+    def refused(self, link: Link, code: str, text: str) -> None:
+        """A link was refused; count it and remember why."""
+        self.refusals[code] += 1
+        link.release()
+        self.note(link, f"refused: {text}")
+
+    def note(self, link: Link, text: str) -> None:
+        """Remember what went wrong on a link."""
+        where = f"{link.source} ({link.peer})" if link.source else link.peer
+        self.errors.append({"ts": int(time.time() * 1000), "where": f"link {where}", "text": text})
+        source = self.sources.get(link.source or "")
+        if source is not None:
+            source.last_error = text
+
+    def take(
+        self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool
+    ) -> None:
+        """Take new readings of `link` (without those known already) and acknowledge up to `last` when all is on disk.
+
+        `suspicious`: some of the rows may not be storable; those go to the quarantine, in their order.
+        """
+        self.received += readings
+        self.journal.counters["duplicates"] += readings - len(rows)
+        if rows and not suspicious:
+            self.journal.take(stream, rows)
+        elif rows:
+            for row in rows:
+                reason = poison_reason(*row[1:])
+                if reason is None:
+                    self.journal.take(stream, [row])
+                else:
+                    raw = json.dumps(row[1:], default=str)
+                    self.journal.take_poison(stream, row[0], reason, raw)
+                    self.note(link, f"quarantined {stream.reading_id(row[0])}: {reason}")
+        self._waiting.append((link, stream, last, readings))
+        self._work.set()
+
+    def take_gap(self, link: Link, stream: Stream, gap: Gap) -> None:
+        """Take the word of `link` that some readings will never come."""
+        self.journal.take_gap(stream, gap)
+        self._waiting.append((link, stream, gap.last, 0))
+        self._work.set()
+
+    def give_back(self, link: Link, readings: int) -> None:
+        """`readings` came in that cannot be taken now (a hole before them): they may be sent again."""
+        if self.pool:
+            self.pool.give_back(readings)
+        else:
+            link.grant(readings)
+
+    # -- the pipeline
+
+    async def run(self) -> None:
+        """Commit and acknowledge until `stop`; ends when everything taken is on disk, or plainly cannot be."""
+        loop = asyncio.get_running_loop()
+        self._tick()
+        failures = 0
+        while not self._stopping or ((self._waiting or self._work.is_set()) and failures <= len(RETRY_S)):
+            if not failures:
+                await self._work.wait()
+            self._work.clear()
+            try:
+                began = time.perf_counter()
+                if self.journal.insert():
+                    await loop.run_in_executor(self._committer, self.journal.commit)
+                    self._committed((time.perf_counter() - began) * 1000)
+                failures = 0
+                self.last_error = None
+            except sqlite3.Error as e:
+                self.journal.rollback()
+                if self.last_error is None:
+                    self.errors.append({"ts": int(time.time() * 1000), "where": "journal", "text": str(e)})
+                self.last_error = f"{e}; nothing is acknowledged until this is over"
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+            self._acknowledge()
+        for link in list(self.links):
+            link.close()
+        self._timer.cancel()
+        self._committer.shutdown()
+
+    def stop(self) -> None:
+        """Take nothing more in; `run` commits and acknowledges what was taken, closes the links and ends."""
+        self._stopping = True
+        for link in list(self.links):
+            link.pause()
+        self._work.set()
+
+    def _committed(self, ms: float) -> None:
+        self.journal.committed()
+        self.commits += 1
+        self.commit_ms += (ms - self.commit_ms) * 0.1
+        if self.on_commit:
+            self.on_commit()
+
+    def _acknowledge(self) -> None:
+        """Tell each link, once, how far it has come; then lend the credit that came back."""
+        ready: dict[tuple[Link, Stream], int] = {}
+        waiting = self._waiting
+        while waiting and waiting[0][2] <= waiting[0][1].committed:
+            link, stream, _, readings = waiting.popleft()
+            ready[link, stream] = ready.get((link, stream), 0) + readings
+        total = 0
+        for (link, stream), readings in ready.items():
+            link.acknowledge(stream, readings)
+            total += readings
+        self.acked += total
+        if self.pool and total:
+            self.pool.give_back(total)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for link in list(self.links):
+            link.check(now)
+        self._work.set()  # saves cursors, where they moved
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _fold(self, link: Link) -> None:
+        """Keep the figures of a link that has ended with its source."""
+        source = self.sources.get(link.source or "")
+        if source is not None and source.link is link:
+            source.acked += link.acked
+            source.duplicates += link.duplicates
+            source.seen = link.heard
+            source.link = None

@@ -1,0 +1,216 @@
+"""The hub's end of one connection: frames in, frames out, and every rule of the protocol about them.
+
+    greeting --HELLO--> up --(HELLO of the next epoch)--> up --(closed, refused)--> closed
+
+Whatever is wrong with what comes in refuses this link, with a reason, and touches no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from bourn import wire
+from bourn.hub.decode import decode_data
+from bourn.spool import Gap
+
+if TYPE_CHECKING:
+    from bourn.hub.ingest import Ingest
+    from bourn.spool.sqlite import Stream
+
+HELLO_S = 10.0  # in which a new connection has to say who it is
+SILENCE_S = 90.0  # after which a link is taken for dead; senders ask (PING) after 30
+UNUSED_CREDIT_S = 5.0  # in which lent credit has to be used, since others wait for it
+GOODBYE_S = 0.5  # in which a refused peer may still read why
+WRITE_BUFFER = 262_144  # bytes of answers that a peer may leave unread
+
+class Link(asyncio.Protocol):
+    """One sender's connection, as the ingest and the page see it."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self.ingest = ingest
+        self.source: str | None = None
+        self.peer = "?"
+        self.about: dict[str, Any] = {}
+        self.stream: Stream | None = None
+        self.credit = 0  # readings it may still send
+        self.in_flight = 0  # readings received and not acknowledged
+        self.acked = 0
+        self.duplicates = 0
+        self.closed = False
+        self.heard = self.opened = self.granted = time.monotonic()
+        self._decoder = wire.Decoder()
+        self._transport: asyncio.Transport | None = None
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A peer connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "local"
+        self.ingest.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in, cut anywhere."""
+        if self.closed:
+            return
+        self.heard = time.monotonic()
+        try:
+            for kind, body in self._decoder.feed(data):
+                self._take(kind, body)
+                if self.closed:
+                    return
+        except wire.FrameError as e:
+            self.refuse(e.code, str(e))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, for whatever reason."""
+        self.closed = True
+        self._transport = None
+        self.ingest.lost(self, str(exc) if exc else None)
+
+    # -- what the ingest says
+
+    def grant(self, n: int) -> None:
+        """The network has credit for `n` of the readings that were asked for."""
+        self.credit += n
+        self.granted = time.monotonic()
+        self.say(wire.CREDIT, n)
+
+    def acknowledge(self, stream: Stream, readings: int) -> None:
+        """Everything of `stream` up to its committed number is on disk, `readings` of it since the last time."""
+        self.in_flight -= readings
+        self.acked += readings
+        if not self.closed and stream is self.stream:
+            if not self.ingest.pool:
+                self.credit += readings
+            self.say(wire.ACK, stream.epoch, stream.committed)
+
+    def say(self, kind: int, *values: Any) -> None:
+        """Send one frame."""
+        if self._transport is None or self.closed:
+            return
+        if self._transport.get_write_buffer_size() > WRITE_BUFFER:
+            self.ingest.note(self, "closed: it does not read its acknowledgements")
+            self._transport.abort()
+        else:
+            self._transport.write(wire.encode(kind, *values))
+
+    def refuse(self, code: str, text: str) -> None:
+        """Say why, and close; what comes meanwhile is thrown away."""
+        if self.closed:
+            return
+        self.say(wire.REFUSE, code, text[:200])
+        self.closed = True
+        self.ingest.refused(self, code, text)
+        transport = self._transport
+        if transport is not None:
+            if transport.can_write_eof():
+                transport.write_eof()
+            # Closing at once with bytes unread would reset the connection, and the reason would be lost on the way.
+            asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
+
+    def pause(self) -> None:
+        """Take nothing more in; what was taken is still acknowledged."""
+        if self._transport is not None and not self.closed:
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """Close after what was said has been sent."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def check(self, now: float) -> None:
+        """Called every second: close what is dead, and what holds credit that others wait for."""
+        if self.source is None:
+            if now - self.opened > HELLO_S:
+                self.refuse("hello", f"no HELLO within {HELLO_S:.0f} s")
+        elif now - self.heard > SILENCE_S:
+            self.refuse("silent", f"nothing was heard for {SILENCE_S:.0f} s")
+        elif self.ingest.pool and self.credit and now - self.granted > UNUSED_CREDIT_S:
+            self.refuse("credit", f"credit for {self.credit} readings unused for {UNUSED_CREDIT_S:.0f} s")
+
+    # -- what the sender says
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind == wire.DATA:
+            self._take_data(body)
+            return
+        values = wire.decode(kind, body)
+        if kind == wire.HELLO:
+            self._take_hello(*values[:4])
+        elif kind == wire.PING:
+            self.say(wire.PONG, values[0])
+        elif kind == wire.GAP:
+            self._take_gap(*values[:3])
+        elif kind == wire.WANT and self.ingest.pool and self.source:
+            self.ingest.pool.want(self, values[0])
+        elif kind == wire.CREDIT and self.ingest.pool and values[0] <= self.credit:
+            self.credit -= values[0]
+            self.ingest.pool.give_back(values[0])
+        elif kind != wire.PONG:
+            raise wire.FrameError("kind", f"a {wire.NAMES[kind]} frame that a sender may not send now")
+
+    def _take_hello(self, source: str, epoch: str, oldest: int, about: dict[str, Any]) -> None:
+        if not wire.source_ok(source) or (self.source and source != self.source):
+            raise wire.FrameError("source", f"the source's name {source[:80]!r} is not allowed here")
+        if len(epoch) != 16 or set(epoch) - set("0123456789abcdef"):
+            raise wire.FrameError("epoch", "an epoch is 16 hexadecimal digits")
+        stream = self.ingest.journal.stream(source, epoch)
+        self.release()
+        self.source = source
+        self.about = {"runtime": str(about.get("runtime", ""))[:64]}
+        self.stream = stream
+        self.ingest.greeted(self)
+        if stream.last < oldest - 1:  # what is before `oldest` was acknowledged by someone else, or dropped
+            self.ingest.take_gap(self, stream, Gap(stream.last + 1, oldest - 1, "trimmed"))
+        pool = self.ingest.pool
+        self.credit = 0 if pool else self.ingest.in_flight
+        # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
+        last = max(stream.committed, oldest - 1)
+        self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
+
+    def _take_data(self, body: bytes) -> None:
+        stream = self.stream
+        if stream is None:
+            raise wire.FrameError("hello", "DATA before HELLO")
+        first, rows, suspicious = decode_data(body)
+        readings_sent = len(rows)
+        if readings_sent > self.credit:
+            raise wire.FrameError("credit", f"{readings_sent} readings with credit for {self.credit}")
+        self.credit -= readings_sent
+        if first > stream.last + 1:
+            self.say(wire.NACK, stream.epoch, stream.last + 1)
+            self.ingest.give_back(self, readings_sent)
+            return
+        known = stream.last + 1 - first
+        if known > 0:
+            self.duplicates += min(known, readings_sent)
+            rows = rows[known:]
+        self.in_flight += readings_sent
+        self.ingest.take(self, stream, rows, first + readings_sent - 1, readings_sent, suspicious)
+
+    def _take_gap(self, first: int, last: int, reason: str) -> None:
+        stream = self.stream
+        if stream is None:
+            raise wire.FrameError("hello", "GAP before HELLO")
+        if not 1 <= first <= last:
+            raise wire.FrameError("shape", "a GAP that ends before it begins")
+        if first > stream.last + 1:
+            self.say(wire.NACK, stream.epoch, stream.last + 1)
+        elif last > stream.last:
+            self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, reason[:32]))
+        else:
+            self.say(wire.ACK, stream.epoch, stream.committed)
+
+    def release(self) -> None:
+        """Give back credit that was not used, and want no more."""
+        pool = self.ingest.pool
+        if pool:
+            pool.forget(self)
+            unused, self.credit = self.credit, 0
+            pool.give_back(unused)

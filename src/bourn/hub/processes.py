@@ -1,0 +1,104 @@
+"""Sensors in processes of their own: started, restarted when they die, stopped in order.
+
+A node ends when its standard input ends, so none outlives this process, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+RESTART_S = 1.0  # after which a node that died is started again
+STOP_S = 4.0  # in which nodes have to end; then they are killed
+OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
+
+
+def find_micropython() -> str | None:
+    """The MicroPython interpreter beside this Python, or on the PATH; None when there is none."""
+    beside = os.path.join(os.path.dirname(sys.executable), "micropython")
+    return beside if os.access(beside, os.X_OK) else shutil.which("micropython")
+
+
+class NodeProcess:
+    """One node: its settings, its process while it runs, and the report it gave at the end."""
+
+    def __init__(self, settings: dict[str, Any], interpreter: str | None, told: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.report: dict[str, Any] | None = None
+        self.restarts = 0
+        self._interpreter = interpreter or sys.executable
+        self._told = told
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the process. OSError when there is no such interpreter."""
+        await self._spawn()
+        self._task = asyncio.create_task(self._watch(), name=f"node-{self.settings['source']}")
+
+    async def stop(self) -> None:
+        """Let it drain and end; kill it if it does not."""
+        self._stopping.set()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._task is not None:
+            try:
+                await asyncio.wait_for(asyncio.shield(self._task), STOP_S)
+            except asyncio.TimeoutError:
+                self.kill()
+                await self._task
+
+    def kill(self) -> None:
+        """End the process at once; what it had accepted is in its outbox."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _spawn(self) -> None:
+        source_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        env = dict(os.environ, MICROPYPATH=source_root + ":.frozen")
+        if self._interpreter == sys.executable:
+            env["PYTHONPATH"] = os.pathsep.join([source_root, *filter(None, [env.get("PYTHONPATH")])])
+        self._process = await asyncio.create_subprocess_exec(
+            self._interpreter,
+            "-m",
+            "bourn.device.node",
+            json.dumps(self.settings),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=env,
+            start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            assert self._process is not None
+            assert self._process.stdout is not None and self._process.stderr is not None
+            said, complained = await asyncio.gather(_tail(self._process.stdout), _tail(self._process.stderr))
+            status = await self._process.wait()
+            if said and status == 0:
+                self.report = json.loads(said.splitlines()[-1])
+            if self._stopping.is_set():
+                return
+            reason = complained.strip().splitlines()[-1] if complained.strip() else f"status {status}"
+            self._told(f"sensor {self.settings['source']} ended ({reason}); starting it again")
+            self.restarts += 1
+            try:
+                await asyncio.wait_for(self._stopping.wait(), RESTART_S)
+                return
+            except asyncio.TimeoutError:
+                await self._spawn()
+
+
+async def _tail(stream: asyncio.StreamReader) -> str:
+    """The end of what a process says until it closes the stream."""
+    kept = b""
+    while data := await stream.read(4096):
+        kept = (kept + data)[-OUTPUT_BYTES:]
+    return kept.decode(errors="replace")
