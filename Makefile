@@ -2,7 +2,7 @@
 #
 #   make run ARGS="--every 0.5 --for 10"     options for `bourn run`, added to the defaults below
 #   make test ARGS="--lane mpy-armhf"        options for tests/run.py
-#   make PYTHON=python3.12 run               another Python (3.11 or newer)
+#   make clean run PYTHON=python3.12         another Python (3.11 or newer)
 
 PYTHON ?= python3
 ARGS ?=
@@ -48,8 +48,13 @@ clean: ## remove what make set up and what the tools wrote, but no readings
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# tools/venv.py refuses a Python 3 that is too old; this is for what can't even read it.
+SETUP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null || \
+	{ echo 'setup: "$(PYTHON)" is no Python 3. Try: apt install python3 python3-pip' >&2; exit 2; }; \
+	$(PYTHON) tools/venv.py
+
 .venv/.demo: pyproject.toml tools/venv.py
-	@$(PYTHON) tools/venv.py demo
+	@$(SETUP) demo
 
 .venv/.dev: pyproject.toml tools/venv.py
-	@$(PYTHON) tools/venv.py dev
+	@$(SETUP) dev
