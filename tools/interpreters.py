@@ -64,9 +64,8 @@ def run(*command, **options):
 # Sources: what this machine's own apt uses.
 
 
-def stanzas():
+def stanzas(folder=Path("/etc/apt")):
     """Every source of this machine, as a dict of the deb822 fields that matter here."""
-    folder = Path("/etc/apt")
     for path in sorted(folder.glob("sources.list.d/*.sources")):
         text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
         for block in re.split(r"\n\s*\n", text):
