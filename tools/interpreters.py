@@ -91,6 +91,7 @@ def source():
         enabled = one.get("Enabled", "yes").strip() not in {"no", "false"}
         if (
             enabled
+            and not one.get("URIs", "cdrom:").startswith("cdrom:")
             and "deb" in one.get("Types", "").split()
             and "main" in one.get("Components", "").split()
             and SUITES.intersection(one.get("Suites", "").split())
