@@ -34,10 +34,10 @@ LAYERS = {
     "__main__": {"cli"},
 }
 
-# Files outside of hub/ that only ever run on CPython.
+# What only ever runs on CPython (a folder ends with /); everything else a board may run.
 CPYTHON_ONLY = {
-    "cli.py": "the command",
-    "__main__.py": "the command",
+    "hub/": "the server's side",
+    "cli/": "the command",
     "spool/sqlite.py": "the hub's journal",
 }
 
@@ -57,12 +57,12 @@ MORE_MODULES = {
 
 # Third-party modules: the files that may import them (a folder ends with /). One table, so that nobody wonders.
 THIRD_PARTY = {
-    "msgspec": ["hub/", "spool/sqlite.py", "cli.py"],
+    "msgspec": ["hub/", "cli/"],
     "psutil": ["device/sensors/system.py", "hub/"],
-    "rich": ["cli.py", "hub/repositories/screen.py"],
+    "rich": ["cli/", "hub/repositories/screen.py"],
     "sse_starlette": ["hub/web/"],
     "starlette": ["hub/web/"],
-    "typer": ["cli.py"],
+    "typer": ["cli/"],
     "uvicorn": ["hub/web/"],
 }
 
@@ -70,7 +70,7 @@ LONGEST_MODULE = {"device": 400, "hub": 600}
 LONGEST_FUNCTION = 60
 VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 MAY_PRINT = {
-    "cli.py": "talks to a person",
+    "cli/": "talks to a person",
     "hub/repositories/screen.py": "the terminal is its repository",
 }
 MAY_SWALLOW: dict[str, str] = {}
@@ -117,9 +117,14 @@ def modules():
     }
 
 
+def within(name, places):
+    """Whether a file is one of these places, or in one that is a folder."""
+    return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
+
+
 def is_device(name):
-    """Whether a board runs this file."""
-    return not name.startswith("hub/") and name not in CPYTHON_ONLY
+    """Whether a board may run this file."""
+    return not within(name, CPYTHON_ONLY)
 
 
 def layer(name):
@@ -235,7 +240,7 @@ def test_third_party_modules_stay_in_their_files():
             if top in sys.stdlib_module_names or top == "bourn" or (is_device(name) and top in DEVICE_MODULES):
                 continue
             homes = THIRD_PARTY.get(top, [])
-            if not any(name == home or (home.endswith("/") and name.startswith(home)) for home in homes):
+            if not within(name, homes):
                 found.append(f"{name}:{line} imports {module}, whose files are {homes or 'none'}")
     check(
         found, "Keep a library behind one file of ours; a new one needs an entry in THIRD_PARTY and in pyproject.toml."
@@ -257,10 +262,13 @@ def test_an_optional_driver_says_what_to_install():
             optional = {top for top in tops if top in THIRD_PARTY and top not in needed}
             if optional and node not in guarded:
                 found.append(f"{name}:{node.lineno} imports {', '.join(optional)}")
-    check(found, "Import it in a try whose `except ImportError` raises an error with the `pip install` that helps.")
+    check(
+        found,
+        "Not in `dependencies`: add it there, or import it in a try whose `except ImportError` names the `pip install`.",
+    )
 
 
-@pytest.mark.skipif("cli.py" not in modules(), reason="there is no program yet")
+@pytest.mark.skipif("cli/__init__.py" not in modules(), reason="there is no program yet")
 def test_every_dependency_is_used():
     used = {module.split(".")[0].lower() for name in modules() for module, _ in imports(name)}
     names = {re.split(r"[<>=!~;\[ ]", one)[0].replace("-", "_").lower() for one in project()["dependencies"]}
@@ -296,7 +304,7 @@ def test_no_error_is_swallowed():
                 caught = ast.unparse(node.type) if node.type else ""
                 silent = all(isinstance(one, (ast.Pass, ast.Continue)) or is_docstring(one) for one in node.body)
                 broad = not caught or re.search(r"\b(Base)?Exception\b", caught)
-                if not node.type or (broad and silent and name not in MAY_SWALLOW):
+                if not node.type or (broad and silent and not within(name, MAY_SWALLOW)):
                     found.append(f"{name}:{node.lineno} except {caught}")
     check(found, "Name the exceptions, or report: a broad handler stands at a thread's edge and tells someone.")
 
@@ -320,7 +328,7 @@ def calls(*names):
 
 
 def test_a_library_does_not_print():
-    found = [f"{name}:{line}" for name, line, _ in calls("print") if name not in MAY_PRINT]
+    found = [f"{name}:{line}" for name, line, _ in calls("print") if not within(name, MAY_PRINT)]
     check(found, "Raise, count or return it; only the files in MAY_PRINT talk to a person.")
 
 
