@@ -31,7 +31,14 @@ _HOMES = {
 }
 
 
+# `from bourn import wire` asks here first on MicroPython; CPython looks for the module by itself.
+_MODULES = ("_compat", "clock", "operators", "scheduler", "spool", "testing", "things", "wire")
+
+
 def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError("bourn has no name %r" % (name,))
-    return getattr(__import__("bourn." + _HOMES[name], None, None, (name,)), name)
+    home = _HOMES.get(name)
+    if home:
+        return getattr(__import__("bourn." + home, None, None, (name,)), name)
+    if name in _MODULES:
+        return __import__("bourn." + name, None, None, (name,))
+    raise AttributeError("bourn has no name " + repr(name))

@@ -31,7 +31,7 @@ class Task:
 
 
 def _ms(seconds, name):
-    ms = int(round(seconds * 1000))
+    ms = round(seconds * 1000)
     if ms < 1:
         raise ValueError("%s must be at least 0.001 s, not %r" % (name, seconds))
     return ms

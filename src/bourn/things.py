@@ -37,7 +37,7 @@ class InputThing:
 
 
 class Operator:
-    """One stage of a chain: `bind(on_next, on_completed, on_error)` returns the three functions that stand before these.
+    """One stage of a chain: `bind(on_next, on_completed, on_error)` returns the three functions before these.
 
     Whatever state it has is made in `bind`, so that one operator may be used in several chains.
     """

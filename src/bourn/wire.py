@@ -176,9 +176,9 @@ class Decoder:
         self._rest = b""
 
     def feed(self, data):
-        """All frames that `data` completes, as a list of (kind, body); FrameError on the first byte that cannot be right.
+        """All frames that `data` completes, as a list of (kind, body).
 
-        After an error the stream has no meaning any more: close it.
+        FrameError on the first byte that cannot be right. After an error the stream has no meaning any more: close it.
         """
         buffer = self._rest + data if self._rest else data
         frames = []

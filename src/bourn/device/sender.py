@@ -67,7 +67,7 @@ class Sender:
         self.clock = clock or Clock()
         self.poller = select.poll()  # others may register here, to wake `wait` too
         self.state = "down"
-        self.last_error = None
+        self.last_error: str | None = None
         # sent, resent: readings put on the wire for the first time, and again; acked: those of them that the hub has on
         # disk; known: readings of an earlier run that it turned out to have already
         self.counters = {
@@ -84,10 +84,11 @@ class Sender:
         self._connect = connect
         self._random = random
         self._follower = Follower(spool)
-        self._socket = None
-        self._decoder = None
+        self._socket: socket.socket | None = None
+        self._decoder: wire.Decoder | None = None
+        self._fileno = -1
         self._out = b""  # bounded by the credit: what the socket did not take yet
-        self._epoch = None  # of the last HELLO
+        self._epoch: str | None = None  # of the last HELLO
         self._highest = 0  # the last number sent of that epoch
         self._hub = None
         self._shared = False
@@ -128,12 +129,12 @@ class Sender:
     # -- the network
 
     def wait(self, ms: int) -> None:
-        """Do what the network allows and wait for it, `ms` milliseconds at most; returns early when something happened."""
+        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened."""
         now = self.clock.now()
         self._advance(now)
         ms = max(0, min(ms, self._next_deadline() - now))
         for event in self.poller.poll(ms):
-            if self._socket is not None and (event[0] is self._socket or event[0] == self._fileno):
+            if self._socket is not None and event[0] in (self._socket, self._fileno):
                 self._ready(event[1])
         self._advance(self.clock.now())
 
@@ -180,12 +181,13 @@ class Sender:
 
     def _dial(self, now: int) -> None:
         try:
-            self._socket = self._connect(self._host, self._port)
+            s = self._connect(self._host, self._port)
         except OSError as e:
             self._fail("cannot reach %s:%d: %s" % (self._host, self._port, e))
             return
-        self._fileno = self._socket.fileno()
-        self.poller.register(self._socket, select.POLLIN | select.POLLOUT)
+        self._socket = s
+        self._fileno = s.fileno()
+        self.poller.register(s, select.POLLIN | select.POLLOUT)
         self.state = "connecting"
         self._heard_at = now
         self._pinged = False
@@ -209,6 +211,8 @@ class Sender:
             self._fail("the hub sent no frame of ours: %s" % e)
 
     def _receive(self) -> None:
+        if self._socket is None or self._decoder is None:
+            return
         data = self._socket.recv(4096)
         if not data:
             raise OSError(errno.ECONNRESET)
@@ -320,7 +324,7 @@ class Sender:
     def _send_data(self, entries) -> None:
         first = entries[0][0][1]
         t0 = entries[0][1][1]
-        pieces = []
+        pieces: list[bytes] = []
         size = 0
         for place, record in entries:
             if place[0] != self._epoch or isinstance(record, Gap):

@@ -35,7 +35,7 @@ def decode_data(body: bytes) -> tuple[int, list[Row], bool]:
     try:
         first, t0, readings = _decode(body)
         rows = [(first + i, sensor, t0 + dt, val) for i, (sensor, dt, val) in enumerate(readings)]
-        suspicious = not all([_plain(row) for row in rows])
+        suspicious = not all(map(_plain, rows))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         first, rows = _decode_patiently(body)
         suspicious = True
@@ -92,7 +92,7 @@ def _known_name(sensor: str) -> bool:
 
 
 def _decode_patiently(body: bytes) -> tuple[int, list[Row]]:
-    """A DATA frame with something in it that the fast decoder refuses: reading by reading, so that the good are kept."""
+    """A DATA frame with something in it that the fast decoder refuses, reading by reading: the good are kept."""
     try:
         first, t0, readings = json.loads(body)
         if type(first) is not int or type(t0) is not int or not isinstance(readings, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ class Hub:
         """Serve the live page; returns its URL with the token. OSError when the address is taken."""
         from bourn.hub.web.app import serve_page
 
-        self.page = await serve_page(self.status, host, port)
+        self.page = await serve_page(self.status, host, port, secrets.token_urlsafe(16))
         return self.page.url
 
     async def stop(self) -> None:
@@ -148,7 +149,11 @@ class Hub:
                     "state": "up" if link else "down",
                     "peer": source.peer,
                     "runtime": source.runtime,
-                    "in_flight": link.credit + link.in_flight if link and self.ingest.pool else link.in_flight if link else 0,
+                    "in_flight": link.credit + link.in_flight
+                    if link and self.ingest.pool
+                    else link.in_flight
+                    if link
+                    else 0,
                     "window": self.ingest.pool.limit if self.ingest.pool else self.ingest.in_flight,
                     "acked": source.acked + (link.acked if link else 0),
                     "duplicates": source.duplicates + (link.duplicates if link else 0),

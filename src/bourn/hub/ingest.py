@@ -1,11 +1,11 @@
 """From links to the journal: the one place where readings are taken, committed and acknowledged.
 
-The pipeline. Everything here runs in the event loop's thread, decoding and INSERT included; only COMMIT runs in a helper
-thread. While batch k is being committed, the loop decodes batch k+1; then it sends the acks of k and inserts k+1. So
-an ack is sent after the commit, never before, and the disk is never idle while something waits.
+The pipeline. Everything here runs in the event loop's thread, decoding and INSERT included; only COMMIT runs in a
+helper thread. While batch k is being committed, the loop decodes batch k+1; then it sends the acks of k and inserts
+k+1. So an ack is sent after the commit, never before, and the disk is never idle while something waits.
 
-When a commit fails (the disk is full, say) the batch is kept and tried again; meanwhile no ack goes out, credit runs out,
-and the senders hold their readings. It heals by itself.
+When a commit fails (the disk is full, say) the batch is kept and tried again; meanwhile no ack goes out, credit runs
+out, and the senders hold their readings. It heals by itself.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ class Ingest:
         if source is not None:
             source.last_error = text
 
-    def take(
-        self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool
-    ) -> None:
+    def take(self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool) -> None:
         """Take new readings of `link` (without those known already) and acknowledge up to `last` when all is on disk.
 
         `suspicious`: some of the rows may not be storable; those go to the quarantine, in their order.

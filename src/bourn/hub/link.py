@@ -25,6 +25,7 @@ UNUSED_CREDIT_S = 5.0  # in which lent credit has to be used, since others wait 
 GOODBYE_S = 0.5  # in which a refused peer may still read why
 WRITE_BUFFER = 262_144  # bytes of answers that a peer may leave unread
 
+
 class Link(asyncio.Protocol):
     """One sender's connection, as the ingest and the page see it."""
 
@@ -61,8 +62,6 @@ class Link(asyncio.Protocol):
         try:
             for kind, body in self._decoder.feed(data):
                 self._take(kind, body)
-                if self.closed:
-                    return
         except wire.FrameError as e:
             self.refuse(e.code, str(e))
 
@@ -137,6 +136,8 @@ class Link(asyncio.Protocol):
     # -- what the sender says
 
     def _take(self, kind: int, body: bytes) -> None:
+        if self.closed:  # by the frame before this one
+            return
         if kind == wire.DATA:
             self._take_data(body)
             return

@@ -9,10 +9,10 @@ class Follower:
     """
 
     def __init__(self, spool, cursor: str | None = "") -> None:
-        """`cursor` names the reader in the spool; with None nothing is remembered there, and `rewind` says where to begin."""
+        """`cursor` names the reader in the spool. None: the spool remembers nothing, `rewind` says where to begin."""
         self._spool = spool
         self._cursor = cursor
-        self._under_way = []  # [(last place, number of readings), ...], oldest first
+        self._under_way: list = []  # [(last place, number of readings), ...], oldest first
         self.at = None if cursor is None else spool.acked(cursor)
         self.in_flight = 0  # readings under way
 

@@ -35,7 +35,7 @@ class Segment:
 
     @staticmethod
     def load(files, path):
-        """The segment in the file `path` as its header tells it (`next` only for a gap); None when the header is torn."""
+        """The segment in the file `path` as its header tells it (`next` only for a gap); None if the header is torn."""
         size = files.size(path)
         file = files.open(path, "rb")
         try:

@@ -20,7 +20,7 @@ COUNT_ALL = 1 << 62  # more than any file holds
 
 
 class SegmentSpool:
-    """The spool contract over a folder; `append` returns when the record is on the medium (`sync_each=False`: at `sync`).
+    """The spool contract over a folder; a record is on the medium when `append` returns, or `sync` (`sync_each=False`).
 
     At most `max_bytes` of files; when they are full, `policy` is "drop_oldest" (a file at a time, leaving a Gap),
     or "drop_newest" or "block" (`append` returns None; the difference is what the caller does then).

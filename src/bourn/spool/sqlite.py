@@ -3,13 +3,13 @@
 Durability: WAL with synchronous FULL, one transaction per batch; the transaction that holds the readings also holds
 how far each stream has come (the dedup), the reader's cursors and the counter that places come from.
 
-Threads: one owner calls `take`, `insert` and `rollback`; `commit` may run in another thread while the owner decodes what
-comes next (sqlite3 gives up the GIL at every row, so an inserting thread beside a busy loop would crawl, while a
+Threads: one owner calls `take`, `insert` and `rollback`; `commit` may run in another thread while the owner decodes
+what comes next (sqlite3 gives up the GIL at every row, so an inserting thread beside a busy loop would crawl, while a
 COMMIT is one call). `read`, `ack` and `acked` may be called from any thread.
 
 A place is `pos`, an integer from a persisted counter: a plain rowid would start again once the table is emptied, and
-cursors would skip. Entries are `(pos, stream, seq, sensor, ts, val)` or `(pos, stream, Gap)`; `stream` knows `source` and
-`epoch`. Values: numbers as such, everything else as its JSON text.
+cursors would skip. Entries are `(pos, stream, seq, sensor, ts, val)` or `(pos, stream, Gap)`; `stream` knows `source`
+and `epoch`. Values: numbers as such, everything else as its JSON text.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ class SqliteSpool:
     def __init__(self, path: str, retain_rows: int | None = None) -> None:
         self.path = path
         self._retain_rows = retain_rows
+        self._pos = 0  # the last place given
+        self._last_pos = 0  # the last place that can be read
         self._lock_file = _lock(path)
         try:
             self._db = _connect(path)
@@ -124,7 +126,15 @@ class SqliteSpool:
         self._saving: dict[str, tuple[int, str | None]] = {}
         self._local = threading.local()
         self._closed = False
-        self.counters = {"appended": 0, "refused": 0, "dropped": 0, "torn": 0, "duplicates": 0, "quarantined": 0, "gaps": 0}
+        self.counters = {
+            "appended": 0,
+            "refused": 0,
+            "dropped": 0,
+            "torn": 0,
+            "duplicates": 0,
+            "quarantined": 0,
+            "gaps": 0,
+        }
 
     # -- the contract
 
@@ -341,10 +351,10 @@ class SqliteSpool:
         db = self._db
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
         self.hub: str = meta["hub"]
-        self._pos: int = meta["pos"]
+        self._pos = meta["pos"]
         # The newest entry, not the newest place: a quarantined reading has a place, and nothing to read there.
         newest = "SELECT max(coalesce((SELECT max(pos) FROM reading), 0), coalesce((SELECT max(pos) FROM gap), 0))"
-        self._last_pos: int = db.execute(newest).fetchone()[0]
+        self._last_pos = db.execute(newest).fetchone()[0]
         self._streams = {
             (source, epoch): Stream(id, source, epoch, last)
             for id, source, epoch, last in db.execute("SELECT id, source, epoch, last FROM stream").fetchall()
@@ -429,7 +439,7 @@ def read_journal(
 
 def _lock(path: str) -> Any:
     try:
-        file = open(path + ".lock", "w")  # noqa: SIM115 - held open for as long as the journal is
+        file = open(path + ".lock", "w")  # held open for as long as the journal is
     except OSError as e:
         raise JournalError(f"the journal {path} cannot be written ({e.strerror}); choose another with --journal") from e
     try:
@@ -446,7 +456,9 @@ def _connect(path: str) -> sqlite3.Connection:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version > VERSION:
-            raise JournalError(f"{path} was written by a newer Bourn (format {version}, this one knows {VERSION}); update Bourn")
+            raise JournalError(
+                f"{path} was written by a newer Bourn (format {version}, this one knows {VERSION}); update Bourn"
+            )
         if version == 0 and tables:
             raise JournalError(f"{path} is a database of something else; choose another file with --journal")
         db.execute("PRAGMA journal_mode = WAL")
@@ -466,4 +478,6 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    return sqlite3.connect("file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro", uri=True)
+    return sqlite3.connect(
+        "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro", uri=True
+    )

@@ -28,8 +28,9 @@ class Sensor:
 
 
 def make_sensor(settings: dict) -> Sensor:
-    """The sensor that `settings` describes: `kind`, and where wanted `name`, `every` (seconds) and the kind's own options.
+    """The sensor that `settings` describes.
 
+    They hold `kind`, and where wanted `name`, `every` (seconds) and the kind's own options.
     ValueError, naming the kinds there are, if it is none; ImportError saying what to install.
     """
     kind = settings.get("kind", "random")

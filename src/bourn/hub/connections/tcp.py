@@ -32,7 +32,10 @@ def is_loopback(host: str) -> bool:
 
 
 async def listen_tcp(url: str, make_link: Callable[[], asyncio.Protocol], insecure: bool) -> TcpListener:
-    """Listen at `url`; every connection gets a link. Beyond loopback only with `insecure`, for frames are not encrypted."""
+    """Listen at `url`; every connection gets a link.
+
+    Beyond loopback only with `insecure`, for frames are not encrypted.
+    """
     parts = urlsplit(url)
     try:
         host, port = parts.hostname, parts.port

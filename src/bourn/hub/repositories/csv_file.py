@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from bourn.hub.repositories import readings
@@ -23,7 +23,7 @@ COLUMNS = ("id", "time", "sensor", "value")
 def format_time(ts: int) -> str:
     """`ts` (ms since 1970 UTC) as ISO 8601 with milliseconds, UTC; a time outside the calendar as the bare number."""
     try:
-        return datetime.fromtimestamp(ts / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return str(ts)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 RESTART_S = 1.0  # after which a node that died is started again
 STOP_S = 4.0  # in which nodes have to end; then they are killed
+SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 
 
@@ -27,12 +28,20 @@ def find_micropython() -> str | None:
 class NodeProcess:
     """One node: its settings, its process while it runs, and the report it gave at the end."""
 
-    def __init__(self, settings: dict[str, Any], interpreter: str | None, told: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        interpreter: str | None,
+        told: Callable[[str], None],
+        broken: Callable[[str], None],
+    ) -> None:
+        """`told` hears that it died and is started again, `broken` that its settings can't work."""
         self.settings = settings
         self.report: dict[str, Any] | None = None
-        self.restarts = 0
+        self.killed = False
         self._interpreter = interpreter or sys.executable
         self._told = told
+        self._broken = broken
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -50,13 +59,14 @@ class NodeProcess:
         if self._task is not None:
             try:
                 await asyncio.wait_for(asyncio.shield(self._task), STOP_S)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 self.kill()
                 await self._task
 
     def kill(self) -> None:
         """End the process at once; what it had accepted is in its outbox."""
         if self._process is not None and self._process.returncode is None:
+            self.killed = True
             self._process.kill()
 
     async def _spawn(self) -> None:
@@ -87,12 +97,14 @@ class NodeProcess:
             if self._stopping.is_set():
                 return
             reason = complained.strip().splitlines()[-1] if complained.strip() else f"status {status}"
+            if status == SETTINGS_WRONG:
+                self._broken(f"sensor {self.settings['source']}: {reason}")
+                return
             self._told(f"sensor {self.settings['source']} ended ({reason}); starting it again")
-            self.restarts += 1
             try:
                 await asyncio.wait_for(self._stopping.wait(), RESTART_S)
                 return
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 await self._spawn()
 
 

@@ -1,0 +1,355 @@
+"""The command `bourn`: run everything here, or the hub and the sensors apart; read what was stored."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sys
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from bourn import __version__
+from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
+from bourn.spool.sqlite import JournalError
+
+CONNECTIONS = ("socket",)  # pipe and shared_memory come with the issue Hub
+
+app = typer.Typer(
+    name="bourn",
+    help="One Python dataflow for sensor data, from the microcontroller to the server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "token_normalize_func": lambda word: word.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+    },
+)
+
+
+# What typer's parser raises for a wrong option. It exports only this member of the family.
+UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
+
+
+class Wrong(Exception):
+    """What the user asked for cannot be done; the text says why and what to do. Exit status 2."""
+
+
+# -- options that several commands share
+
+Connection = Annotated[
+    str,
+    typer.Option("--connection", "--connection-type", help=f"How sensors reach the hub: {' | '.join(CONNECTIONS)}."),
+]
+Port = Annotated[int, typer.Option(help="The hub's TCP port; 0 takes a free one.", min=0, max=65535)]
+NumSensors = Annotated[int, typer.Option(help="How many random sensors to run.", min=1, max=1000)]
+Every = Annotated[
+    str | None, typer.Option(help="Time between samples, like 5, 500ms or 1m; default: the sensor's own.")
+]
+SystemData = Annotated[
+    bool, typer.Option("--system-data", help="Sensors of this machine: CPU, load, memory, disk, ...")
+]
+Config = Annotated[str | None, typer.Option(help="Sensors from a TOML file (see docs/config.md).")]
+Outbox = Annotated[str, typer.Option(help="Folder of the sensors' outboxes: what the hub has not acknowledged.")]
+MicroPython = Annotated[
+    str, typer.Option(help="Interpreter for the last sensor: auto (if there is one), none, or a path.", metavar="PATH")
+]
+Seconds = Annotated[str | None, typer.Option("--for", help="End after this time, like 10 or 5m.")]
+Journal = Annotated[str, typer.Option(help="The SQLite file that holds every reading.")]
+InFlight = Annotated[int, typer.Option(help="Unacknowledged readings allowed per link.", min=1)]
+NetworkInFlight = Annotated[
+    int | None, typer.Option(help="Unacknowledged readings allowed over all links together.", min=1)
+]
+CsvFile = Annotated[str | None, typer.Option(help="Also append every reading to this CSV file.")]
+LogToScreen = Annotated[bool, typer.Option("--log-to-screen", help="Also print every reading.")]
+LogToPlot = Annotated[bool, typer.Option("--log-to-plot", help="Draw live charts in the page.")]
+Web = Annotated[
+    str | None, typer.Option(help="Address of the live page, like 127.0.0.1:8080; port 0 takes a free one.")
+]
+To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Allow addresses that others can reach.")]
+
+
+@app.command(
+    epilog="Example: bourn run --num-sensors 5 --every 0.5 --csv-file bourn.csv --log-to-screen --log-to-plot --for 10"
+)
+def run(
+    num_sensors: NumSensors = 5,
+    every: Every = None,
+    connection: Connection = "socket",
+    port: Port = 0,
+    in_flight: InFlight = 1000,
+    network_in_flight: NetworkInFlight = 5,
+    system_data: SystemData = False,
+    config: Config = None,
+    journal: Journal = "bourn.db",
+    outbox: Outbox = "bourn.outbox",
+    csv_file: CsvFile = None,
+    to: To = None,
+    log_to_screen: LogToScreen = False,
+    log_to_plot: LogToPlot = False,
+    web: Web = None,
+    micropython: MicroPython = "auto",
+    seconds: Seconds = None,
+) -> None:
+    """Sensors, hub and page on this machine, until Ctrl-C."""
+    _check_connection(connection)
+    sensors = _sensors(num_sensors, every, system_data, config)
+    hub = HubPlan(
+        journal,
+        f"tcp://127.0.0.1:{port}",
+        in_flight,
+        network_in_flight,
+        csv_file,
+        to,
+        log_to_screen,
+        log_to_plot,
+        web,
+        False,
+    )
+    asyncio.run(_main(hub, None, sensors, outbox, _interpreter(micropython), _duration(seconds, "--for")))
+
+
+@app.command(epilog="Example: bourn hub --listen tcp://127.0.0.1:7007 --journal bourn.db --web 127.0.0.1:8080")
+def hub(
+    listen: Annotated[str, typer.Option(help="Where sensors connect to.")] = "tcp://127.0.0.1:7007",
+    in_flight: InFlight = 1000,
+    network_in_flight: NetworkInFlight = None,
+    journal: Journal = "bourn.db",
+    csv_file: CsvFile = None,
+    to: To = None,
+    log_to_screen: LogToScreen = False,
+    log_to_plot: LogToPlot = False,
+    web: Web = None,
+    insecure: Insecure = False,
+    seconds: Seconds = None,
+) -> None:
+    """The hub alone: takes what sensors send, here or on other machines."""
+    plan = HubPlan(
+        journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, insecure
+    )
+    asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
+
+
+@app.command(epilog="Example: bourn sensors --hub tcp://192.0.2.7:7007 --num-sensors 2 --every 1")
+def sensors(
+    hub: Annotated[str, typer.Option(help="The hub's URL.")] = "tcp://127.0.0.1:7007",
+    num_sensors: NumSensors = 5,
+    every: Every = None,
+    system_data: SystemData = False,
+    config: Config = None,
+    outbox: Outbox = "bourn.outbox",
+    micropython: MicroPython = "auto",
+    seconds: Seconds = None,
+) -> None:
+    """Sensors alone, sending to a hub elsewhere; they wait for it when it is away."""
+    from bourn.device.sender import split_url
+
+    try:
+        split_url(hub)
+    except ValueError as e:
+        raise Wrong(str(e)) from e
+    specs = _sensors(num_sensors, every, system_data, config)
+    asyncio.run(_main(None, hub, specs, outbox, _interpreter(micropython), _duration(seconds, "--for")))
+
+
+@app.command(epilog="Example: bourn read bourn.db --sensor s1 --since 5m --format csv")
+def read(
+    journal: Annotated[str, typer.Argument(help="The journal of a hub, also one that is running.")] = "bourn.db",
+    sensor: Annotated[str | None, typer.Option(help="Only this sensor.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: an age like 5m, or a time like 2026-01-31T12:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to then, likewise.")] = None,
+    format: Annotated[str, typer.Option(help="table, csv or jsonl.")] = "table",
+) -> None:
+    """Print stored readings, oldest first."""
+    from bourn.cli.reading import print_readings
+
+    if format not in ("table", "csv", "jsonl"):
+        raise Wrong(f"there is no format {format!r}; use table, csv or jsonl")
+    print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        typer.echo(f"bourn {__version__}")
+        raise typer.Exit
+
+
+# -- from options to what runs
+
+
+class HubPlan:
+    """A hub as the options describe it."""
+
+    def __init__(
+        self,
+        journal: str,
+        listen: str,
+        in_flight: int,
+        network_in_flight: int | None,
+        csv_file: str | None,
+        to: list[str] | None,
+        screen: bool,
+        plot: bool,
+        web: str | None,
+        insecure: bool,
+    ) -> None:
+        self.journal = journal
+        self.listen = listen
+        self.in_flight = in_flight
+        self.network_in_flight = network_in_flight
+        self.insecure = insecure
+        self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
+        self.plot = plot or web is not None
+        self.web = _address(web or "127.0.0.1:0", insecure) if self.plot else None
+
+    async def start(self) -> Any:
+        """The running hub, or Wrong."""
+        from bourn.hub.hub import Hub
+        from bourn.hub.repositories import make_repository
+        from bourn.hub.repositories.plot import Plot
+
+        hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure)
+        doing = ""
+        try:
+            for url in dict.fromkeys(self.urls):
+                doing = url
+                hub.add(make_repository(url))
+            if self.plot:
+                hub.add(Plot())
+            doing = self.listen
+            await hub.start()
+            if self.web:
+                doing = f"{self.web[0]}:{self.web[1]}"
+                await hub.serve_page(*self.web)
+        except (OSError, ValueError) as e:
+            await hub.stop()
+            raise Wrong(_remedy(e, doing)) from e
+        return hub
+
+
+def _remedy(e: Exception, doing: str) -> str:
+    if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
+        return f"{doing} is taken by another program; choose another port, or 0 for a free one"
+    if isinstance(e, OSError):
+        return f"{doing} cannot be used: {e.strerror or e}; choose another, or mend its permissions"
+    return str(e)
+
+
+def _check_connection(connection: str) -> None:
+    if connection.replace("_", "-") not in CONNECTIONS:
+        raise Wrong(f"there is no connection {connection!r} yet; use {' or '.join(CONNECTIONS)}")
+
+
+def _sensors(num: int, every: str | None, system_data: bool, config: str | None) -> list[SensorSettings]:
+    period = _duration(every, "--every")
+    if config:
+        specs = load_config(config)
+    elif system_data:
+        specs = system_sensors()
+    else:
+        specs = demo_sensors(num)
+    for spec in specs:
+        spec.every = period or spec.every
+    return specs
+
+
+def _interpreter(wanted: str) -> str | None:
+    from bourn.cli.processes import find_micropython
+
+    if wanted == "none":
+        return None
+    if wanted == "auto":
+        return find_micropython()
+    if not os.access(wanted, os.X_OK) or os.path.isdir(wanted):
+        raise Wrong(f"--micropython {wanted} is no program; give the path of an interpreter, or auto or none")
+    return os.path.abspath(wanted)
+
+
+def _duration(text: str | None, option: str) -> float | None:
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as e:
+        raise Wrong(f"{option}: {e}") from e
+
+
+def _moment(text: str | None, option: str) -> int | None:
+    """Milliseconds since 1970 of an age (5m) or a time (2026-01-31T12:00, local unless it says otherwise)."""
+    if text is None:
+        return None
+    try:
+        return int((time.time() - parse_duration(text)) * 1000)
+    except ValueError:
+        try:
+            return int(datetime.fromisoformat(text).timestamp() * 1000)
+        except ValueError:
+            raise Wrong(f"{option}: {text!r} is neither an age like 5m nor a time like 2026-01-31T12:00") from None
+
+
+def _address(text: str, insecure: bool) -> tuple[str, int]:
+    from bourn.hub.connections.tcp import is_loopback
+
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise Wrong(f"--web: {text!r} is no address like 127.0.0.1:8080")
+    host = host.strip("[]")
+    if not insecure and not is_loopback(host):
+        raise Wrong(
+            f"--web: {host} can be reached by others; use 127.0.0.1, or "
+            "`bourn hub --insecure` if the network is yours alone"
+        )
+    return host, int(port)
+
+
+async def _main(
+    plan: HubPlan | None,
+    hub_url: str | None,
+    specs: list[SensorSettings],
+    outbox: str,
+    micropython: str | None,
+    seconds: float | None,
+) -> None:
+    from bourn.cli.supervisor import Supervisor
+
+    hub = await plan.start() if plan else None
+    try:
+        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython)
+    except BaseException:
+        if hub:
+            await hub.stop()
+        raise
+    await supervisor.run(seconds)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command; exits with 0, 1 (it failed) or 2 (it was asked for something that cannot be)."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=argv, prog_name="bourn", standalone_mode=False)
+        status = result if isinstance(result, int) else 0
+    except typer.Exit as e:
+        status = e.exit_code
+    except UsageError as e:
+        status = 2
+        context = getattr(e, "ctx", None)
+        text = e.format_message() if hasattr(e, "format_message") else str(e)
+        if argv == [] or (argv is None and len(sys.argv) == 1):
+            typer.echo(context.get_help() if context else text)
+        else:
+            sys.stderr.write(f"bourn: {text.rstrip('.')}; see {context.command_path if context else 'bourn'} --help\n")
+    except (Wrong, ConfigError, JournalError) as e:
+        sys.stderr.write(f"bourn: {e}\n")
+        status = 2
+    except BrokenPipeError:  # `bourn read ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    sys.exit(status)

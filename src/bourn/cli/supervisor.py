@@ -1,0 +1,137 @@
+"""Runs sensors' processes and, where it is here, the hub; ends them in order and says what was done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bourn import __version__
+from bourn.cli.config import ConfigError, SensorSettings
+from bourn.cli.processes import NodeProcess
+from bourn.device.sensors import KINDS
+
+if TYPE_CHECKING:
+    from bourn.hub.hub import Hub
+
+
+class Supervisor:
+    """Sensors in processes of their own, each a source with an outbox in a folder below `outbox`, and perhaps a hub."""
+
+    def __init__(
+        self, hub: Hub | None, hub_url: str | None, sensors: list[SensorSettings], outbox: str, micropython: str | None
+    ) -> None:
+        """ConfigError when the folder of the outboxes can't be used."""
+        self._hub = hub
+        self._stop = asyncio.Event()
+        self._broken: str | None = None
+        if sensors:
+            _check_folder(outbox)
+        self._hub_url = hub.url if hub else hub_url
+        self._nodes = [
+            NodeProcess(
+                {
+                    "source": s.name,
+                    "hub": self._hub_url,
+                    "outbox": os.path.abspath(os.path.join(outbox, s.name)),
+                    "sensors": [{**s.options, "kind": s.kind, "name": s.name, "every": s.every}],
+                },
+                micropython if s is sensors[-1] and KINDS[s.kind][0] != "system" else None,
+                _say,
+                self._give_up,
+            )
+            for s in sensors
+        ]
+        self._on_micropython = bool(sensors and micropython and KINDS[sensors[-1].kind][0] != "system")
+
+    async def run(self, seconds: float | None) -> None:
+        """Until Ctrl-C, SIGTERM or `seconds` have passed; then stop everything and say what was done."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        self._say_hello(seconds)
+        try:
+            for node in self._nodes:
+                await node.start()
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            self._stop.set()
+        finally:
+            await asyncio.gather(*[node.stop() for node in self._nodes])
+            if self._hub:
+                await self._hub.stop()
+        self._say_goodbye()
+        if self._broken:
+            raise ConfigError(self._broken)
+
+    def _give_up(self, why: str) -> None:
+        self._broken = self._broken or why
+        self._stop.set()
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():  # a second time: the user does not want to wait
+            for node in self._nodes:
+                node.kill()
+        elif self._nodes:
+            _say("stopping: the sensors send what they still have (again Ctrl-C: at once)")
+        self._stop.set()
+
+    def _say_hello(self, seconds: float | None) -> None:
+        hub = self._hub
+        lines = [f"Bourn {__version__}"]
+        if self._nodes:
+            where = ", the last one on MicroPython" if self._on_micropython else ""
+            lines.append(f"sensors  {len(self._nodes)}, each in a process of its own{where}")
+        lines.append(f"hub      {self._hub_url}")
+        if hub:
+            lines.append(f"journal  {hub.journal.path} ({hub.journal.rows} readings)")
+            if hub.page:
+                lines.append(f"page     {hub.page.url}")
+        lines.append(f"ends     {f'after {seconds:g} s, or ' if seconds else ''}with Ctrl-C")
+        _say("\n".join(lines))
+
+    def _say_goodbye(self) -> None:
+        if self._nodes:
+            reports = [node.report for node in self._nodes if node.report]
+            sent, acked, waiting = [sum(int(r[key]) for r in reports) for key in ("sent", "acked", "waiting")]
+            stored = f", stored {self._hub.stored}" if self._hub else ""
+            _say(f"readings: sent {sent}, acknowledged {acked}{stored}")
+            known = sum(int(r["known"]) for r in reports)
+            if known:
+                _say(f"the hub had {known} readings of an earlier run already")
+            if waiting:
+                _say(f"{waiting} readings wait in the outboxes for the next run")
+            self._tell_trouble(reports)
+        elif self._hub:
+            _say(f"readings: stored {self._hub.stored}")
+        lagging = [d.repository.url for d in self._hub.drivers if d.repository.keeps and d.lag] if self._hub else []
+        for url in lagging:
+            _say(f"{url} has not got everything; the journal has, and gives it the rest the next time")
+
+    def _tell_trouble(self, reports: list[dict[str, Any]]) -> None:
+        for node in self._nodes:
+            if node.killed:
+                _say(f"sensor {node.settings['source']} had to be killed; what it had is in its outbox")
+        for report in reports:
+            lost = {k: report[k] for k in ("dropped", "refused", "invalid", "lost", "sensor_failures") if report[k]}
+            if lost or (report["waiting"] and report["last_error"]):
+                what = ", ".join(f"{k} {v}" for k, v in lost.items())
+                _say(f"sensor {report['source']}: {what}{'; ' if what else ''}{report['last_error'] or ''}")
+
+
+def _check_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+        usable = os.access(path, os.W_OK | os.X_OK)
+        why = "not writable"
+    except OSError as e:
+        usable, why = False, e.strerror or str(e)
+    if not usable:
+        raise ConfigError(f"the outboxes' folder {path} cannot be used: {why}; choose another with --outbox")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
