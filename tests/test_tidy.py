@@ -264,7 +264,7 @@ def test_an_optional_driver_says_what_to_install():
                 found.append(f"{name}:{node.lineno} imports {', '.join(optional)}")
     check(
         found,
-        "Not in `dependencies`: add it there, or import it in a try whose `except ImportError` names the `pip install`.",
+        "Not in `dependencies`: add it, or import it in a try whose `except ImportError` names the `pip install`.",
     )
 
 
