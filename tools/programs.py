@@ -9,9 +9,13 @@ import shutil
 import subprocess
 import sys
 
-# the package, the names that the program may have, what is left out without it
+# the packages, the names that the program may have, what is left out without it
 PROGRAMS = (
-    ("chromium", ("chromium", "chromium-browser", "google-chrome"), "the live page in a real browser"),
+    (
+        "chromium fonts-dejavu-core",
+        ("chromium", "chromium-browser", "google-chrome"),
+        "the live page in a real browser",
+    ),
     ("strace", ("strace",), "that a commit reaches the disk before its ack"),
 )
 
@@ -41,14 +45,14 @@ def install(packages):
 
 def main():
     """Install what is missing where that can be done, then say what still is."""
-    missing = [package for package, names, _ in PROGRAMS if not present(names)]
+    missing = [package for packages, names, _ in PROGRAMS if not present(names) for package in packages.split()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         install(missing)
-    left_out = [(package, what) for package, names, what in PROGRAMS if not present(names)]
-    for package, what in left_out:
-        print(f"tools: no {package}, so this is not tested: {what} (apt install {package})")
+    left_out = [(packages, names[0], what) for packages, names, what in PROGRAMS if not present(names)]
+    for packages, name, what in left_out:
+        print(f"tools: no {name}, so this is not tested: {what} (apt install {packages})")
     if left_out and os.environ.get("CI") == "true":
-        sys.exit(f"tools: CI needs every program, missing: {' '.join(package for package, _ in left_out)}")
+        sys.exit(f"tools: CI needs every program, missing: {' '.join(name for _, name, _ in left_out)}")
 
 
 main()
