@@ -116,9 +116,11 @@ class Scheduler:
 
         A period that has passed entirely is skipped and counted in the task's `missed`.
         """
-        due = sorted([t for t in self._tasks if t.due <= now and not t.cancelled], key=lambda t: t.due)
+        # The place in the list breaks ties: MicroPython's sort is not stable.
+        due = [(t.due, i, t) for i, t in enumerate(self._tasks) if t.due <= now and not t.cancelled]
+        due.sort()
         ran = 0
-        for task in due:
+        for _, _, task in due:
             if task.cancelled:  # by one that ran just before it
                 continue
             if task.interval:

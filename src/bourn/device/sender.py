@@ -198,7 +198,7 @@ class Sender:
         try:
             if self.state == "connecting":
                 if events & (select.POLLERR | select.POLLHUP):
-                    raise OSError(errno.ECONNREFUSED)
+                    raise OSError(errno.ECONNREFUSED, "nobody listens there")
                 self.state = "greeting"
                 self._hello()
             if events & ~select.POLLOUT:
@@ -215,7 +215,7 @@ class Sender:
             return
         data = self._socket.recv(4096)
         if not data:
-            raise OSError(errno.ECONNRESET)
+            raise OSError(errno.ECONNRESET, "the hub closed it")
         self._heard_at = self.clock.now()
         self._pinged = False
         for kind, body in self._decoder.feed(data):
