@@ -31,7 +31,7 @@ def names() -> list[str]:
 def sections() -> dict[str, str]:
     """What RESULTS.md holds now, by the benchmark that wrote it."""
     text = RESULTS.read_text() if RESULTS.exists() else ""
-    return {name: body for name, body in re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- \w+ -->|\Z)", text, flags=re.DOTALL)}
+    return dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- \w+ -->|\Z)", text, flags=re.DOTALL))
 
 
 def main(wanted: list[str]) -> int:

@@ -333,7 +333,7 @@ function showFigures({ journal, network }) {
   put($("commit"), number(journal.commit_ms, coarse));
   put($("in-flight"), number(network.in_flight));
   put($("in-flight-of"), network.limit === null ? "" : `of ${number(network.limit)}`);
-  put($("peak"), `peak ${number(network.peak)}`);
+  put($("peak"), network.peak === null ? "not acknowledged yet" : `peak ${number(network.peak)}`);
   put($("rows-note"), `${bytes(journal.bytes)} on disk`);
   put($("commit-note"), plural(journal.commits, "commit"));
   const count = network.limit !== null && network.limit <= MAX_SLOTS ? network.limit : 0;
