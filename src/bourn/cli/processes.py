@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 RESTART_S = 1.0  # after which a node that died is started again
-STOP_S = 4.0  # in which nodes have to end; then they are killed
+STOP_S = 3.2  # in which nodes have to end; then they are killed
 SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 

@@ -20,7 +20,7 @@ from bourn.scheduler import Scheduler
 from bourn.spool.segments import SegmentSpool
 from bourn.things import SensorAsOutputThing
 
-DRAIN_MS = 3000  # within the 5 s in which the whole program has to end
+DRAIN_MS = 2500  # within the 5 s in which the whole program has to end
 
 
 class Node:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from bourn._compat import Files
 from bourn.hub.repositories import readings
 from bourn.spool.sqlite import Entry, encode_value
 
@@ -64,7 +65,7 @@ class CsvFile:
         data = text.getvalue().encode()
         self._file.write(data)
         self._file.flush()
-        os.fdatasync(self._file.fileno())
+        Files().sync(self._file)
         self._length += len(data)
         return str(self._length)
 
