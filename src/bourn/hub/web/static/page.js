@@ -21,7 +21,7 @@ function number(value, format = decimals) {
   if (typeof value !== "number") return "–";
   const size = Math.abs(value);
   const text = size !== 0 && (size < 0.001 || size >= 1e15) ? value.toExponential(3) : format.format(value);
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 function bytes(count) {
@@ -129,6 +129,7 @@ function tick() {
 class Sparkline {
   constructor() {
     this.points = []; // [ts, number], in the order of arrival
+    this.changed = true; // since the last draw()
     this.element = make("div", "chart");
     this.svg = this.svgPart(this.element, "svg");
     this.svg.setAttribute("viewBox", "0 0 100 100");
