@@ -93,10 +93,15 @@ def _known_name(sensor: str) -> bool:
     return ok
 
 
+def _integer(digits: str) -> int | float:
+    """One of many digits as no integer: Python refuses to convert thousands of them, and no store takes thirty."""
+    return int(digits) if len(digits) < 30 else math.inf
+
+
 def _decode_patiently(body: bytes) -> tuple[int, list[Row]]:
     """A DATA frame with something in it that the fast decoder refuses, reading by reading: the good are kept."""
     try:
-        first, t0, readings = json.loads(body)
+        first, t0, readings = json.loads(body, parse_int=_integer)
         if type(first) is not int or type(t0) is not int or not isinstance(readings, list):
             raise ValueError("not what a DATA frame holds")
     except (ValueError, TypeError, RecursionError) as e:
