@@ -46,7 +46,8 @@ const ago = (ms) => (ms < 1500 ? "just now" : `${span(ms)} ago`);
 const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
 
 function compact(value) {
-  const text = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part));
+  const lines = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 1);
+  const text = lines.replace(/\n */g, " "); // spaces between the parts, so that a line breaks there
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
@@ -106,7 +107,7 @@ function reconcile(parent, items, key, create, update) {
 // ---- time: the hub's clock, run on between snapshots ----
 
 let clockOffset = 0; // hub's clock - this machine's
-let startedAt = null; // of the hub, on its own clock
+let startedAt = 0; // of the hub, on its own clock
 const hubNow = () => Date.now() + clockOffset;
 
 function putTime(element, ts) {
@@ -121,7 +122,9 @@ function putTime(element, ts) {
 
 function tick() {
   for (const element of document.querySelectorAll("time[data-ts]")) put(element, ago(hubNow() - element.dataset.ts));
-  if (startedAt !== null && !lost) put($("uptime"), ` · up ${span(hubNow() - startedAt)}`);
+  if (latest === null) return;
+  if (lost) putState($("state"), "unknown", "No answer");
+  put($("uptime"), lost ? ` · last heard ${ago(hubNow() - latest.now)}` : ` · up ${span(hubNow() - startedAt)}`);
 }
 
 // ---- sparkline: three paths whose `d` changes, in a box of 100 × 100 that the style stretches ----
@@ -318,7 +321,7 @@ function showErrors(errors, counters) {
   $("no-errors").hidden = newest.length > 0;
   put($("error-count"), number(newest.length));
   $("error-count").classList.toggle("some", newest.length > 0);
-  put($("error-note"), newest.length ? "the last" : "all is well");
+  put($("error-note"), newest.length ? "last one" : "all is well");
   $("error-time").hidden = newest.length === 0;
   if (newest.length) putTime($("error-time"), newest[0].ts);
   const refused = Object.entries(counters.refused ?? {}).filter(([, count]) => count > 0);
@@ -400,6 +403,7 @@ function pageState(state, text) {
   lost = state === "lost" || state === "locked";
   document.body.classList.toggle("stale", lost);
   putState($("page-state"), state, text);
+  tick();
 }
 
 function heard() {
