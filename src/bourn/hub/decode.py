@@ -101,7 +101,7 @@ def _integer(digits: str) -> int | float:
 def _decode_patiently(body: bytes) -> tuple[int, list[Row]]:
     """A DATA frame with something in it that the fast decoder refuses, reading by reading: the good are kept."""
     try:
-        first, t0, readings = json.loads(body, parse_int=_integer)
+        first, t0, readings, *_ = json.loads(body, parse_int=_integer)  # more may follow, from later versions
         if type(first) is not int or type(t0) is not int or not isinstance(readings, list):
             raise ValueError("not what a DATA frame holds")
     except (ValueError, TypeError, RecursionError) as e:
