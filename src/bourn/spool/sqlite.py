@@ -257,18 +257,22 @@ class SqliteSpool:
         """How many readings wait for the next transaction."""
         return self._open.readings
 
-    def insert(self) -> bool:
+    def insert(self, cursors: bool = True) -> bool:
         """Begin a transaction with everything taken so far; False when there is nothing to commit.
+
+        The cursors go with it; without readings they are worth a transaction only if `cursors`.
 
         After a failure of this or of `commit`, call `rollback` and then this again: nothing that was taken is lost.
         """
         if not self._batch:
             self._batch, self._open = self._open, _Batch()
+        batch = self._batch
+        if not batch and not cursors and not self._saving:
+            return False
         with self._lock:
             for name in self._dirty:
                 self._saving[name] = self._cursors[name]
             self._dirty.clear()
-        batch = self._batch
         if not batch and not self._saving:
             return False
         execute = self._db.execute
