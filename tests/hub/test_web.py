@@ -356,6 +356,19 @@ def test_close_ends_open_streams_at_once(served: Served) -> None:
             socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_S)
 
 
+def test_the_last_event_is_the_hubs_last_word(hub: FakeHub) -> None:
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(Served(hub, period_s=LIMIT_S))
+        client = stack.enter_context(httpx.Client(base_url=served.origin, trust_env=False, timeout=LIMIT_S))
+        stream = stack.enter_context(events(client))
+        stream.status()
+        served.act(lambda: hub.snapshot.update(state="stopping"))
+        served.run(served._page.close)
+        assert stream.status()["state"] == "stopping"
+        with pytest.raises(EOFError):
+            stream.status()
+
+
 def test_close_does_not_wait_for_a_client_that_does_not_read(served: Served, hub: FakeHub) -> None:
     blob = "x" * 8_000_000  # more than the sockets' buffers hold
     served.act(lambda: hub.read("s1", blob))
@@ -374,10 +387,10 @@ def test_a_client_that_does_not_read_loses_its_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(app, "SEND_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(app, "PING_S", 0.05)
     monkeypatch.setattr(app, "MAX_STREAMS", 1)
     served.act(lambda: hub.read("s1", "x" * 8_000_000))
     with deaf_client(served):
+        served.act(hub.read_all)  # the first event fills the buffers, the next one has to wait
         deadline = time.monotonic() + LIMIT_S
         while client.head("/api/events", headers=BEARER).status_code == 503:
             assert time.monotonic() < deadline

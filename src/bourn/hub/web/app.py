@@ -47,7 +47,7 @@ _FILES = {
 
 
 class Status(Protocol):
-    """The hub as the page sees it; cheap, because it is called in the event loop, for each open page.
+    """The hub as the page sees it, until the page is closed; cheap, since it is called in the loop, for each page.
 
     A new dict each time, of JSON values only. `points` of a sensor holds only what came after `points_after`;
     "points_upto" is what to give next time. tests/hub/page_fake.py shows the whole shape.
@@ -131,6 +131,8 @@ class _Streams:
     async def open(self, request: Request) -> Response:
         if self._open >= MAX_STREAMS:
             return PlainTextResponse(FULL, 503, {"retry-after": "10"})
+        if request.method == "HEAD":  # only newer releases of sse-starlette know that it has no body
+            return Response(media_type="text/event-stream")
         self._open += 1
         return _EventStream(self._events(), self._left)
 
@@ -140,7 +142,9 @@ class _Streams:
     async def _events(self) -> AsyncIterator[ServerSentEvent]:
         points_upto = 0
         shown: _Face | None = None
-        while not self._closing.is_set():
+        closing = False
+        while not closing:
+            closing = self._closing.is_set()  # before the look at the hub: the last event is its last word
             snapshot = self._status(points_upto)
             face = _Face(snapshot)
             if shown is None or face.differs(shown):

@@ -14,6 +14,7 @@ const $ = (id) => document.getElementById(id);
 // ---- text ----
 
 const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
+const steady = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const coarse = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 function number(value, format = decimals) {
@@ -333,8 +334,8 @@ function showErrors(errors, counters) {
 
 function showFigures({ journal, network }) {
   put($("rows"), number(journal.rows));
-  put($("rate"), number(journal.rate, coarse));
-  put($("commit"), number(journal.commit_ms, coarse));
+  put($("rate"), number(journal.rate, steady));
+  put($("commit"), number(journal.commit_ms, steady));
   put($("in-flight"), number(network.in_flight));
   put($("in-flight-of"), network.limit === null ? "" : `of ${number(network.limit)}`);
   put($("peak"), network.peak === null ? "not acknowledged yet" : `peak ${number(network.peak)}`);
