@@ -185,7 +185,7 @@ class Link(asyncio.Protocol):
             raise wire.FrameError("credit", f"{readings_sent} readings with credit for {self.credit}")
         self.credit -= readings_sent
         if first > stream.last + 1:
-            self.say(wire.NACK, stream.epoch, stream.last + 1)
+            self._say_nack(stream)
             self.ingest.give_back(self, readings_sent)
             return
         known = stream.last + 1 - first
@@ -202,11 +202,15 @@ class Link(asyncio.Protocol):
         if not 1 <= first <= last:
             raise wire.FrameError("shape", "a GAP that ends before it begins")
         if first > stream.last + 1:
-            self.say(wire.NACK, stream.epoch, stream.last + 1)
+            self._say_nack(stream)
         elif last > stream.last:
             self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, reason[:32]))
         else:
             self.say(wire.ACK, stream.epoch, stream.committed)
+
+    def _say_nack(self, stream: Stream) -> None:
+        """Go on from what is on disk: what was taken after it may come again, but must not be taken for acknowledged."""
+        self.say(wire.NACK, stream.epoch, stream.committed + 1)
 
     def release(self) -> None:
         """Give back credit that was not used, and want no more."""
