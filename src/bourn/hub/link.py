@@ -83,9 +83,9 @@ class Link(asyncio.Protocol):
         """Everything of `stream` up to its committed number is on disk, `readings` of it since the last time."""
         self.in_flight -= readings
         self.acked += readings
+        if not self.ingest.pool:
+            self.credit += readings
         if not self.closed and stream is self.stream:
-            if not self.ingest.pool:
-                self.credit += readings
             self.say(wire.ACK, stream.epoch, stream.committed)
 
     def say(self, kind: int, *values: Any) -> None:
@@ -170,7 +170,7 @@ class Link(asyncio.Protocol):
         if stream.last < oldest - 1:  # what is before `oldest` was acknowledged by someone else, or dropped
             self.ingest.take_gap(self, stream, Gap(stream.last + 1, oldest - 1, "trimmed"))
         pool = self.ingest.pool
-        self.credit = 0 if pool else self.ingest.in_flight
+        self.credit = 0 if pool else self.ingest.in_flight - self.in_flight
         # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
         last = max(stream.committed, oldest - 1)
         self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
