@@ -209,7 +209,7 @@ class Link(asyncio.Protocol):
             self.say(wire.ACK, stream.epoch, stream.committed)
 
     def _say_nack(self, stream: Stream) -> None:
-        """Go on from what is on disk: what was taken after it may come again, but must not be taken for acknowledged."""
+        """Go on from what is on disk: what was taken after it may come again, and is not to be forgotten yet."""
         self.say(wire.NACK, stream.epoch, stream.committed + 1)
 
     def release(self) -> None:

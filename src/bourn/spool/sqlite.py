@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from bourn.spool import Gap
 
@@ -59,10 +60,10 @@ class JournalError(Exception):
 class Stream:
     """How far one epoch of one source has come: `last` is taken, `committed` is on disk."""
 
-    __slots__ = ("committed", "epoch", "id", "last", "source")
+    __slots__ = ("__weakref__", "committed", "epoch", "id", "last", "source")
 
     def __init__(self, id: int, source: str, epoch: str, last: int) -> None:
-        self.id = id
+        self.id = id  # 0: nothing was taken of it yet
         self.source = source
         self.epoch = epoch
         self.last = last
@@ -224,14 +225,15 @@ class SqliteSpool:
 
     def stream(self, source: str, epoch: str) -> Stream:
         """The state of one epoch of one source, a new one if it was never seen."""
-        stream = self._streams.get((source, epoch))
+        key = (source, epoch)
+        stream = self._streams.get(key) or self._unused.get(key)
         if stream is None:
-            self._stream_id += 1
-            stream = self._streams[source, epoch] = Stream(self._stream_id, source, epoch, 0)
+            stream = self._unused[key] = Stream(0, source, epoch, 0)
         return stream
 
     def take(self, stream: Stream, rows: list[tuple[int, str, int, Any]]) -> None:
         """Take readings `(seq, sensor, ts, val)` of one stream, in order and without holes, already checked."""
+        self._keep(stream)
         pos = self._pos
         batch = self._open
         batch.entries += [(pos := pos + 1, stream, *row) for row in rows]
@@ -241,6 +243,7 @@ class SqliteSpool:
 
     def take_gap(self, stream: Stream, gap: Gap) -> None:
         """Take the word that the records of `gap` will never come."""
+        self._keep(stream)
         self._pos += 1
         self._open.entries.append((self._pos, stream, gap))
         stream.last = self._open.lasts[stream] = gap.last
@@ -248,6 +251,7 @@ class SqliteSpool:
 
     def take_poison(self, stream: Stream, seq: int, reason: str, raw: str) -> None:
         """Take a reading that cannot be stored into the quarantine, so that it does not block its outbox for ever."""
+        self._keep(stream)
         self._pos += 1
         self._open.quarantine.append((self._pos, stream.id, seq, reason, raw[:1000]))
         stream.last = self._open.lasts[stream] = seq
@@ -351,6 +355,12 @@ class SqliteSpool:
 
     # -- inside
 
+    def _keep(self, stream: Stream) -> None:
+        if not stream.id:
+            self._stream_id += 1
+            stream.id = self._stream_id
+            self._streams[stream.source, stream.epoch] = stream
+
     def _load(self) -> None:
         db = self._db
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
@@ -363,6 +373,8 @@ class SqliteSpool:
             (source, epoch): Stream(id, source, epoch, last)
             for id, source, epoch, last in db.execute("SELECT id, source, epoch, last FROM stream").fetchall()
         }
+        # Asked for, and nothing taken: kept only by who asked, so that greetings alone cost no memory.
+        self._unused: WeakValueDictionary[tuple[str, str], Stream] = WeakValueDictionary()
         self._by_id = {s.id: s for s in self._streams.values()}
         self._stream_id = max([s.id for s in self._streams.values()], default=0)
         self._cursors = {name: (pos, mark) for name, pos, mark in db.execute("SELECT name, pos, mark FROM cursor")}
