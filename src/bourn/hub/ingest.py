@@ -167,9 +167,9 @@ class Ingest:
         self._tick()
         failures = 0
         while not self._stopping or ((self._waiting or self._work.is_set()) and failures <= len(RETRY_S)):
-            if not failures:
+            if not failures:  # else what comes while the batch is tried again is work for the next turn
                 await self._work.wait()
-            self._work.clear()
+                self._work.clear()
             try:
                 began = time.perf_counter()
                 if self.journal.insert(time.monotonic() - self._committed_at > CURSORS_S):
