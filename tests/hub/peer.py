@@ -59,31 +59,37 @@ def as_json(text: str, kind: int = wire.DATA) -> bytes:
 
 
 class Gate:
-    """Holds the commits of a hub: `shut()`, and they wait in their thread until `open()`."""
+    """Holds the commits of a hub: `shut()`, and they wait in their thread until `open()`, or one of them may pass."""
 
     def __init__(self, hub: Hub) -> None:
-        self._open = threading.Event()
-        self._open.set()
-        self.waiting = threading.Event()  # a commit has come to the gate
+        self._permits = threading.Semaphore(0)
+        self._open = True
+        self._waiting = threading.Semaphore(0)  # commits that have come to the gate
         commit = hub.journal.commit
 
         def gated() -> None:
-            self.waiting.set()
-            assert self._open.wait(LIMIT_S)
+            if not self._open:
+                self._waiting.release()
+                assert self._permits.acquire(timeout=2 * LIMIT_S)
             commit()
 
         hub.journal.commit = gated  # type: ignore[method-assign]  # the gate stands before the real one
 
     def shut(self) -> None:
-        self.waiting.clear()
-        self._open.clear()
+        self._open = False
+        while self._permits.acquire(blocking=False):
+            pass
 
     def open(self) -> None:
-        self._open.set()
+        self._open = True
+        self._permits.release(1000)
+
+    def pass_one(self) -> None:
+        self._permits.release()
 
     async def closed_on_someone(self) -> None:
-        """Wait until a commit stands before the gate."""
-        assert await asyncio.to_thread(self.waiting.wait, LIMIT_S)
+        """Wait until one more commit stands before the gate."""
+        assert await asyncio.to_thread(self._waiting.acquire, timeout=LIMIT_S)
 
 
 class Peer:
