@@ -169,7 +169,8 @@ class SqliteSpool:
                         break  # what follows `after` may not be in memory any more
                     start = bisect_right(rows, after, key=itemgetter(0))
                     return rows if start == 0 and len(rows) <= limit else rows[start : start + limit]
-        return self._select(after, min(limit, PAGE))
+            upto = self._last_pos
+        return self._select(after, upto, min(limit, PAGE))
 
     def ack(self, place: int, cursor: str = "", mark: str | None = None) -> None:
         """Note that `cursor` has everything up to `place`; `mark` is a word of its own kept with it."""
@@ -381,14 +382,17 @@ class SqliteSpool:
         self._dirty: set[str] = set()
         self.rows: int = db.execute("SELECT count(*) FROM reading").fetchone()[0]
 
-    def _select(self, after: int, limit: int) -> list[Entry]:
+    def _select(self, after: int, upto: int, limit: int) -> list[Entry]:
+        """From the file, no further than `upto`: a commit between the two queries must not show in the second only."""
         db = getattr(self._local, "db", None)
         if db is None:  # one read connection per thread: a reader never waits for the writer
             db = self._local.db = _read_only(self.path)
         rows = db.execute(
-            "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? ORDER BY pos LIMIT ?", (after, limit)
+            "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
+            (after, upto, limit),
         ).fetchall()
-        upto = rows[-1][0] if len(rows) == limit else 1 << 62
+        if len(rows) == limit:
+            upto = rows[-1][0]
         gaps = db.execute(
             "SELECT pos, stream, first, last, reason FROM gap WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
             (after, upto, limit),
