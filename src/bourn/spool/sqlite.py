@@ -26,11 +26,13 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from bourn.spool import Gap
 
 VERSION = 1  # PRAGMA user_version of a journal
+TABLES = {"meta", "stream", "reading", "gap", "quarantine", "cursor"}
 CHUNK = 100  # rows of one multi-VALUES INSERT
 RECENT_ROWS = 20_000  # committed rows kept in memory for readers that keep up; laggards read the file
 PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
@@ -115,7 +117,11 @@ class SqliteSpool:
         self._lock_file = _lock(path)
         try:
             self._db = _connect(path)
-            self._load()
+            try:
+                self._load()
+            except (sqlite3.Error, KeyError) as e:
+                self._db.close()
+                raise JournalError(f"the journal {path} is damaged ({e}); choose another with --journal") from e
         except BaseException:
             self._lock_file.close()
             raise
@@ -431,8 +437,9 @@ def read_journal(
     """
     if not os.path.exists(path):
         raise JournalError(f"there is no journal {path}; name the file given to --journal")
-    db = _read_only(path)
+    db = None
     try:
+        db = _read_only(path)
         where = "".join(
             [
                 " AND sensor = :sensor" if sensor is not None else "",
@@ -454,12 +461,13 @@ def read_journal(
     except sqlite3.DatabaseError as e:
         raise JournalError(f"{path} cannot be read as a journal: {e}") from e
     finally:
-        db.close()
+        if db is not None:
+            db.close()
 
 
 def _lock(path: str) -> Any:
     try:
-        file = open(path + ".lock", "w")  # held open for as long as the journal is
+        file = open(os.path.realpath(path) + ".lock", "w")  # held open for as long as the journal is
     except OSError as e:
         raise JournalError(f"the journal {path} cannot be written ({e.strerror}); choose another with --journal") from e
     try:
@@ -471,15 +479,19 @@ def _lock(path: str) -> Any:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    db = None
     try:
+        # The real path: SQLite takes `:memory:` and `file:...` for something else.
+        db = sqlite3.connect(
+            os.path.realpath(path), isolation_level=None, check_same_thread=False, cached_statements=256
+        )
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version > VERSION:
             raise JournalError(
                 f"{path} was written by a newer Bourn (format {version}, this one knows {VERSION}); update Bourn"
             )
-        if version == 0 and tables:
+        if tables if version == 0 else version != VERSION or not tables >= TABLES:
             raise JournalError(f"{path} is a database of something else; choose another file with --journal")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -488,16 +500,14 @@ def _connect(path: str) -> sqlite3.Connection:
             db.executescript("BEGIN;" + SCHEMA + f"PRAGMA user_version = {VERSION};")
             db.execute("INSERT INTO meta VALUES ('hub', ?), ('pos', 0)", (secrets.token_hex(8),))
             db.execute("COMMIT")
-    except sqlite3.Error as e:
-        db.close()
+    except (sqlite3.Error, JournalError) as e:
+        if db is not None:
+            db.close()
+        if isinstance(e, JournalError):
+            raise
         raise JournalError(f"the journal {path} cannot be opened ({e}); choose another with --journal") from e
-    except JournalError:
-        db.close()
-        raise
     return db
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro", uri=True
-    )
+    return sqlite3.connect("file://" + quote(os.path.realpath(path)) + "?mode=ro", uri=True)
