@@ -50,8 +50,8 @@ DEVICE_MODULES = set(
     )
 )
 MORE_MODULES = {
-    ("_compat.py", "traceback"): "CPython's half of print_exception",
-    ("_compat.py", "fcntl"): "CPython's half of a lock file",
+    ("_compat/__init__.py", "traceback"): "CPython's half of print_exception",
+    ("_compat/__init__.py", "fcntl"): "CPython's half of a lock file",
     ("device/sensors/system.py", "psutil"): "readings of the machine itself, where it has an operating system",
 }
 

@@ -17,13 +17,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Clock": "clock",
-    "Chain": "things",
+    "Chain": "operators.chain",
     "InputThing": "things",
-    "Operator": "things",
+    "Operator": "operators.chain",
     "OutputThing": "things",
     "SensorAsOutputThing": "things",
     "SensorEvent": "things",
-    "each": "things",
+    "each": "operators.chain",
     "Scheduler": "scheduler",
     "map": "operators.stateless",
     "where": "operators.stateless",

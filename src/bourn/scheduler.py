@@ -60,6 +60,7 @@ class Scheduler:
             if thing._observe() is False:
                 task.cancel()
 
+        thing.scheduler = self
         task = self._add(observe, interval_s, slack_s, at_once)
         return task.cancel
 

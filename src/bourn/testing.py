@@ -1,6 +1,6 @@
 """Tools for testing flows: part of the product, used by Bourn's own tests on both interpreters."""
 
-from bourn._compat import Files
+from bourn._compat.files import Files
 from bourn.things import InputThing
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from bourn._compat import Files
+from bourn._compat.files import Files
 from bourn.hub.repositories import readings
 from bourn.spool.sqlite import Entry, encode_value
 
