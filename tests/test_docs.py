@@ -100,7 +100,7 @@ def test_every_kind_of_sensor_is_in_the_table() -> None:
 
 def options(name: str) -> set[str]:
     """The long options of one command."""
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands[name]
     return {opt for param in command.params for opt in param.opts if opt.startswith("--")}
 
 

@@ -17,13 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "bourn"
 
 # Layers: what each may import of ours. Dependencies point one way.
-CORE = {"_compat", "clock", "things", "scheduler", "operators", "wire", "spool"}
+CORE = {"_compat", "clock", "things", "chain", "scheduler", "operators", "wire", "spool"}
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
-    "things": {"_compat", "clock"},
+    "things": {"_compat", "clock", "chain"},  # chain only when `pipe` is called
+    "chain": {"things"},
     "scheduler": {"_compat", "clock", "things"},
-    "operators": {"_compat", "clock", "things", "operators"},
+    "operators": {"_compat", "clock", "things", "chain", "operators"},
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE,

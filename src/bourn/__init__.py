@@ -3,7 +3,8 @@
 The layers; each imports only what stands before it:
 
     _compat, clock           the two interpreters, time
-    things, scheduler        event streams, and when they run
+    things, chain            event streams; chains of operators between them
+    scheduler                says when things run
     operators/               small functions between things
     wire, spool/             frames; the bounded, crash-safe log
     device/                  what runs on a board: sender, sensors
@@ -17,13 +18,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Clock": "clock",
-    "Chain": "operators.chain",
+    "Chain": "chain",
     "InputThing": "things",
-    "Operator": "operators.chain",
+    "Operator": "chain",
     "OutputThing": "things",
     "SensorAsOutputThing": "things",
     "SensorEvent": "things",
-    "each": "operators.chain",
+    "each": "chain",
     "Scheduler": "scheduler",
     "map": "operators.stateless",
     "where": "operators.stateless",
@@ -32,7 +33,7 @@ _HOMES = {
 
 
 # `from bourn import wire` asks here first on MicroPython; CPython looks for the module by itself.
-_MODULES = ("_compat", "clock", "operators", "scheduler", "spool", "testing", "things", "wire")
+_MODULES = ("_compat", "chain", "clock", "operators", "scheduler", "spool", "testing", "things", "wire")
 
 
 def __getattr__(name):

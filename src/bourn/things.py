@@ -2,7 +2,7 @@
 
 An `OutputThing` emits events to the sinks connected to it: `on_next(x)` any number of times, then at most
 one of `on_completed()` or `on_error(e)`. The vocabulary and meaning are ThingFlow's. A chain is written
-`thing.pipe(map(f), where(p), sink)`; it lives in `operators/chain.py`, which is loaded when `pipe` is called.
+`thing.pipe(map(f), where(p), sink)`; it lives in `chain.py`, which is loaded when `pipe` is called.
 
 Theory of dispatch. A *segment* is a run of operators between a source or fan-out and the next fan-out or sink. Its
 operators are closures, each calling the next directly; none of them catches anything. The guard stands where the
@@ -83,7 +83,7 @@ class OutputThing:
 
         Without a sink the chain itself is returned: an OutputThing, bound to this one while it has sinks.
         """
-        from bourn.operators.chain import pipe
+        from bourn.chain import pipe
 
         return pipe(self, stages)
 

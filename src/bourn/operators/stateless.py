@@ -1,6 +1,6 @@
 """Operators that look at one event at a time and remember nothing."""
 
-from bourn.operators.chain import each
+from bourn.chain import each
 
 
 def map(f):

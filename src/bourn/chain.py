@@ -16,8 +16,8 @@ class Operator:
 
     `bind(state, emit, complete, fail)` returns the three functions that stand before these: for an event, for the
     end, for an error. `start(chain)` makes the state; without it the state is None. `attach(state, chain)` is called
-    when the chain is attached to its source, and returns a function for the end of that: for operators that listen to other
-    things as well. `name` and `args` are for drawing.
+    when the chain is attached to its source, and returns a function for the end of that: for operators that listen to
+    other things as well. `name` and `args` are for drawing.
     """
 
     def __init__(self, bind, start=None, attach=None, name="operator", args=()):
