@@ -1,6 +1,7 @@
 """The command `bourn` in processes of its own, as a user starts it; nothing of it outlives a test."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ import pytest
 
 from bourn.cli.processes import find_micropython
 
+SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 BOURN = [sys.executable, "-m", "bourn.cli"]
 LIMIT_S = 60  # of anything that is waited for; on a loaded machine a start takes seconds
 
@@ -135,6 +137,22 @@ def hub(folder: Path, *options: str, listen: str = "tcp://127.0.0.1:0") -> Progr
 def sensors(folder: Path, url: str, *options: str) -> Program:
     """`bourn sensors` for a hub at `url`."""
     return Program(*BOURN, "sensors", "--hub", url, *options, cwd=folder)
+
+
+def node(folder: Path, settings: dict[str, Any], interpreter: str | None = None) -> Program:
+    """A sensor's process as `bourn sensors` starts it; `finish` ends it in order."""
+    environment = {"MICROPYPATH": f"{SOURCE}:.frozen", "PYTHONPATH": str(SOURCE)}
+    command = [interpreter or sys.executable, "-m", "bourn.device.node", json.dumps(settings)]
+    return Program(*command, cwd=folder, stdin=subprocess.PIPE, env=environment)
+
+
+def finish(node: Program) -> dict[str, Any]:
+    """Let a node drain and end; its report."""
+    assert node.process.stdin is not None
+    node.process.stdin.close()
+    assert node.ended() == 0, node.err
+    report: dict[str, Any] = json.loads(node.out[-1])
+    return report
 
 
 def url_of(program: Program) -> str:
