@@ -81,4 +81,7 @@ def main():
             stamp.write(f"{sys.version}\n")
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    fail("interrupted; the same command goes on from here")
