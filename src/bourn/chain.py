@@ -17,15 +17,19 @@ class Operator:
     `bind(state, emit, complete, fail)` returns the three functions that stand before these: for an event, for the
     end, for an error. `start(chain)` makes the state; without it the state is None. `attach(state, chain)` is called
     when the chain is attached to its source, and returns a function for the end of that: for operators that listen to
-    other things as well. `name` and `args` are for drawing.
+    other things as well. `name` and `args` are for drawing. `counters` are numbers that only grow (what a bound has
+    dropped, say), over all chains that the operator is in. `first`: it begins a chain of its own, so that it can
+    attach anew to what stands before it.
     """
 
-    def __init__(self, bind, start=None, attach=None, name="operator", args=()):
+    def __init__(self, bind, start=None, attach=None, name="operator", args=(), counters=None, first=False):
         self.bind = bind
         self.start = start
         self.attach = attach
         self.name = name
         self.args = args
+        self.counters = counters
+        self.first = first
 
 
 def each(make, name="each", *args):
@@ -49,8 +53,7 @@ class Chain(OutputThing):
         """As OutputThing.connect; the first sink attaches the chain to its source."""
         disconnect = super().connect(sink, policy)
         if self._branch is None:
-            self._source.connect(self, self._goes_on)
-            self._branch = self._source._branches[-1]
+            self.attach()
             if self._states is None:
                 self._states = [op.start(self) if op.start else None for op in self._operators]
             for i in range(len(self._operators)):
@@ -84,18 +87,35 @@ class Chain(OutputThing):
         source = self._source
         return source.root() if isinstance(source, Chain) else source
 
+    def attach(self):
+        """Receive the source's events from the next one on; again, when the source has ended."""
+        self._source.connect(self, self._goes_on)
+        self._branch = self._source._branches[-1]
+
     def run(self, function, *args):
-        """Call `function` under this chain's guard: for events that do not come from the source."""
+        """Call `function` under this chain's guard: for events that do not come from the source. Not once detached."""
+        if self._branch is None:
+            return
         try:
             self.fresh()
             function(*args)
         except Exception as e:
-            if self._branch:
-                self._source._failed(self._branch, e)
+            source = self._source
+            if self._branch in source._branches:
+                source._failed(self._branch, e)
+            elif self._branch:  # the source has ended, but not yet the chain
+                source.errors += 1
+                if not self._goes_on(source, e):
+                    source._tell(self._branch, e)
 
     def now(self):
         """The planner's time in ms."""
         return self._scheduler().clock.now()
+
+    def boundary(self, ms):
+        """The first time after now, in ms, at which a task of that interval is due: the end of a time window."""
+        scheduler = self._scheduler()
+        return scheduler._grid(ms, scheduler.clock.now() + 1)
 
     def later(self, ms, function):
         """Call `function()` under the guard in `ms` milliseconds, unless the chain is detached; returns `cancel`."""
@@ -160,7 +180,12 @@ def pipe(source, stages):
     count = 0
     while count < len(stages) and isinstance(stages[count], Operator):
         count += 1
-    thing = Chain(source, stages[:count]) if count else source
+    thing = source
+    begin = 0
+    for i in range(1, count + 1):
+        if i == count or stages[i].first:
+            thing = Chain(thing, stages[begin:i])
+            begin = i
     if count == len(stages):
         return thing
     if count < len(stages) - 1:
