@@ -35,6 +35,10 @@ _HOMES = {
     "throttle": "operators.pace",
     "timeout": "operators.silence",
     "where": "operators.stateless",
+    "combine_latest": "operators.joining",
+    "merge": "operators.joining",
+    "with_latest_from": "operators.joining",
+    "zip": "operators.joining",
     "Sender": "device.sender",
 }
 

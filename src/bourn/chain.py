@@ -63,17 +63,22 @@ class Chain(OutputThing):
 
     # -- as a sink of its source
 
+    # (each may be called once more by a dispatch that was under way when the chain was detached)
+
     def on_next(self, x):
         """Take an event; the source itself binds through to what this calls."""
-        self.fresh()[0](x)
+        if self.ready():
+            self._head[0](x)
 
     def on_completed(self):
         """The source has ended; operators may have something left to say."""
-        self.fresh()[1]()
+        if self.ready():
+            self._head[1]()
 
     def on_error(self, e):
         """The source has failed, or something in this chain has."""
-        self.fresh()[2](e)
+        if self.ready():
+            self._head[2](e)
 
     def _goes_on(self, source, e):
         # Without a fan-out the guard is the source's, and the policy that of the one sink; where operators feed
@@ -92,21 +97,30 @@ class Chain(OutputThing):
         self._source.connect(self, self._goes_on)
         self._branch = self._source._branches[-1]
 
+    def ready(self):
+        """True while the chain is attached; it is then bound to the sinks there are now."""
+        if self._branch is None:
+            return False
+        self.fresh()
+        return True
+
     def run(self, function, *args):
         """Call `function` under this chain's guard: for events that do not come from the source. Not once detached."""
-        if self._branch is None:
-            return
         try:
-            self.fresh()
-            function(*args)
+            if self.ready():
+                function(*args)
         except Exception as e:
-            source = self._source
-            if self._branch in source._branches:
-                source._failed(self._branch, e)
-            elif self._branch:  # the source has ended, but not yet the chain
-                source.errors += 1
-                if not self._goes_on(source, e):
-                    source._tell(self._branch, e)
+            self.failed(e)
+
+    def failed(self, e):
+        """Something that did not come from the source has raised: its policy decides, as if it had."""
+        source = self._source
+        if self._branch in source._branches:
+            source._failed(self._branch, e)
+        else:
+            source.errors += 1
+            if self._branch and not self._goes_on(source, e):  # the source has ended, but not yet the chain
+                source._tell(self._branch, e)
 
     def now(self):
         """The planner's time in ms."""

@@ -47,7 +47,7 @@ class _Timeout(Stage):
 
     def _quiet(self):
         if self._event is None:
-            self.fail(OSError(errno.ETIMEDOUT, "no event for %g s" % (self._ms / 1000)))
+            self.end(OSError(errno.ETIMEDOUT, "no event for %g s" % (self._ms / 1000)))
             return
         self._timer.start(self._ms)
         self.emit(self._event() if callable(self._event) else self._event)

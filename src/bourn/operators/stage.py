@@ -7,10 +7,12 @@ from bourn.chain import Operator
 
 
 class Stage:
-    """The state of one operator in one chain. `emit`, `complete` and `fail` lead to what comes after it."""
+    """The state of one operator in one chain. `emit` and `end` lead to what comes after it."""
 
-    # Set whenever the chain is bound, so always called as attributes and never kept elsewhere.
-    emit = complete = fail = None
+    # Set whenever the chain is bound, so always called as attributes and never kept elsewhere. Once a stage has ended
+    # they lead nowhere: what comes after it may go on (a merge does), but it has nothing more to say there.
+    emit = _complete = _fail = None
+    _ended = False
 
     def on_next(self, x):
         """Take one event."""
@@ -22,20 +24,39 @@ class Stage:
     def on_completed(self):
         """The stream has ended."""
         self.flush()
-        self.complete()
+        self.end()
 
     def on_error(self, e):
         """The stream has failed; the error is told also when what is flushed finds another one."""
         try:
             self.flush()
         finally:
-            self.fail(e)
+            self.end(e)
+
+    def end(self, error=None):
+        """The stream ends here, once and for all: completed, or failed with `error`."""
+        complete, fail = self._complete, self._fail
+        self._ended = True
+        self.bind(nothing, nothing, nothing)
+        if error is None:
+            complete()
+        else:
+            fail(error)
+
+    def bind(self, emit, complete, fail):
+        """Lead to what comes after, from now on."""
+        self.emit = emit
+        self._complete = complete
+        self._fail = fail
+
+
+def nothing(x=None):
+    """Take an event, or an end, to no effect."""
 
 
 def _bind(state, emit, complete, fail):
-    state.emit = emit
-    state.complete = complete
-    state.fail = fail
+    if not state._ended:
+        state.bind(emit, complete, fail)
     return state.on_next, state.on_completed, state.on_error
 
 
