@@ -72,7 +72,7 @@ class Driver:
                 if entries:
                     mark = self.repository.write(entries)
                     self._follower.sent(entries[-1][0], len(entries))
-                    self._follower.ack(entries[-1][0], mark)
+                    self._follower.ack(entries[-1][0], mark if self.repository.keeps else None)
                 failures = 0
                 self.last_error = None
             except Exception as e:  # the edge of a thread: it is told, and tried again
@@ -85,4 +85,7 @@ class Driver:
                     if self._stop.is_set():
                         break
                     self._journal.wait(self._follower.at, self._stop.is_set)
-        self.repository.close()
+        try:
+            self.repository.close()
+        except Exception as e:  # the edge of a thread: whoever stopped it looks here
+            self.last_error = f"{type(e).__name__}: {e}"
