@@ -17,12 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "bourn"
 
 # Layers: what each may import of ours. Dependencies point one way.
-CORE = {"_compat", "clock", "things", "chain", "scheduler", "operators", "wire", "spool"}
+CORE = {"_compat", "clock", "things", "chain", "fuse", "batches", "scheduler", "operators", "wire", "spool"}
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
     "things": {"_compat", "clock", "chain"},  # chain only when `pipe` is called
-    "chain": {"things"},
+    "chain": {"_compat", "things", "fuse"},
+    "fuse": set(),
+    "batches": set(),
     "scheduler": {"_compat", "clock", "things"},
     "operators": {"_compat", "clock", "things", "chain", "operators"},
     "wire": {"_compat", "clock"},
@@ -39,6 +41,7 @@ LAYERS = {
 CPYTHON_ONLY = {
     "hub/": "the server's side",
     "cli/": "the command",
+    "fuse.py": "generated code, loaded by chain.py where there is memory for a compiler",
     "spool/sqlite.py": "the hub's journal",
 }
 
@@ -73,6 +76,9 @@ VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "mi
 MAY_PRINT = {
     "cli/": "talks to a person",
     "hub/repositories/screen.py": "the terminal is its repository",
+}
+MAY_EXECUTE = {
+    "fuse.py": "text made of constants of that file alone: templates and frames; no value ever becomes text",
 }
 MAY_SWALLOW: dict[str, str] = {}
 
@@ -334,7 +340,8 @@ def test_a_library_does_not_print():
 
 
 def test_nothing_from_outside_becomes_code():
-    found = [f"{name}:{line} {called}()" for name, line, called in calls("eval", "exec", "compile")]
+    called = [one for one in calls("eval", "exec", "compile") if one[0] not in MAY_EXECUTE]
+    found = [f"{name}:{line} {what}()" for name, line, what in called]
     for name in modules():
         banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
         found += [f"{name}:{line} imports {module}" for module, line in imports(name) if module in banned]

@@ -4,6 +4,8 @@ The layers; each imports only what stands before it:
 
     _compat, clock           the two interpreters, time
     things, chain            event streams; chains of operators between them
+    fuse                     one generated function for a run of operators, on CPython
+    batches                  many events at once
     scheduler                says when things run
     operators/               small functions between things
     wire, spool/             frames; the bounded, crash-safe log
@@ -25,6 +27,7 @@ _HOMES = {
     "SensorAsOutputThing": "things",
     "SensorEvent": "things",
     "each": "chain",
+    "emit_batch": "batches",
     "Scheduler": "scheduler",
     "debounce": "operators.pace",
     "delta": "operators.change",

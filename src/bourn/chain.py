@@ -8,6 +8,7 @@ Most events come from the source, under the source's guard. Those that an operat
 passed or another thing has emitted, run under the chain's guard (`run`), with the same policy.
 """
 
+from bourn import _compat
 from bourn.things import OutputThing, _goes_on, _target
 
 
@@ -183,6 +184,11 @@ class Chain(OutputThing):
 
     def _bound_head(self):
         head = (self._bound(), self._dispatch_completed, self._dispatch_error)
+        if _compat.GENERATES:
+            from bourn.fuse import bind
+
+            self._head = bind(self._operators, self._states, head)
+            return self._head[0]
         for i in range(len(self._operators) - 1, -1, -1):
             head = self._operators[i].bind(self._states[i], head[0], head[1], head[2])
         self._head = head

@@ -114,6 +114,8 @@ class OutputThing:
     def _guarded(self, branch):
         on_next = _target(branch)
         failed = self._failed
+        if hasattr(on_next, "guarded"):  # generated code (fuse.py) has the guard inside
+            return on_next.guarded(failed, branch)
 
         def emit(x):
             try:

@@ -10,7 +10,9 @@ try:  # MicroPython: a counter that wraps (at 2**30 ms on 32-bit) and a function
     ticks_ms = time.ticks_ms
     ticks_diff = time.ticks_diff
     sleep_ms = getattr(time, "sleep_ms")  # noqa: B009 - CPython's stubs do not know it
+    GENERATES = False
 except AttributeError:  # CPython: a counter that does not wrap
+    GENERATES = True  # there is memory for a compiler's work at run time, and code can be looked at
 
     def ticks_ms():
         """Monotonic milliseconds."""
