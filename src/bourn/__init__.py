@@ -42,6 +42,8 @@ _HOMES = {
     "merge": "operators.joining",
     "with_latest_from": "operators.joining",
     "zip": "operators.joining",
+    "sliding": "operators.window",
+    "tumbling": "operators.window",
     "Sender": "device.sender",
 }
 

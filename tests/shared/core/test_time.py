@@ -63,7 +63,7 @@ class Flow:
             wake = self.scheduler.next_wake()
             if wake is None or wake > until:
                 break
-            self.clock.advance(wake - self.clock.now())
+            self.clock.advance(max(0, wake - self.clock.now()))
             self.scheduler.run_due(self.clock.now())
         self.clock.advance(until - self.clock.now())
 
