@@ -88,7 +88,6 @@ class Scheduler:
 
         An exception of a task comes out here; its next period is scheduled already, so calling again goes on.
         """
-        self._stopped = False
         while not self._stopped:
             wake = self.next_wake()
             if wake is None:
@@ -96,10 +95,12 @@ class Scheduler:
             pause = wake - self.clock.now()
             if pause > 0:
                 self._wait(pause)
-            self.run_due(self.clock.now())
+            if not self._stopped:
+                self.run_due(self.clock.now())
+        self._stopped = False  # only now: a `stop` that came before the loop began is not lost
 
     def stop(self):
-        """`run_forever` returns after the task that is running now."""
+        """`run_forever` returns after the task that is running now; one that has not begun yet returns at once."""
         self._stopped = True
 
     # -- the planner: pure, on the planner's time in ms
@@ -126,7 +127,7 @@ class Scheduler:
                 continue
             if task.interval:
                 following = self._grid(task.interval, now + 1)
-                task.missed += max(0, (following - task.due) // task.interval - 1)
+                task.missed += (following - task.due - 1) // task.interval  # grid points between the two
                 task.due = following
             else:
                 task.cancelled = True
@@ -139,7 +140,7 @@ class Scheduler:
 
     def _add(self, run, interval_s, slack_s, at_once):
         interval = _ms(interval_s, "interval")
-        slack = int(slack_s * 1000)
+        slack = round(slack_s * 1000)
         if not 0 <= slack < interval:
             raise ValueError("slack must be at least 0 and shorter than the interval, not %r" % (slack_s,))
         now = self.clock.now()

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from bourn import Operator, OutputThing, SensorAsOutputThing, SensorEvent, _compat, each, map, where
+from bourn import Operator, OutputThing, SensorAsOutputThing, SensorEvent, _compat, map, where
 from bourn.testing import ManualClock, PowerCut, Recorder
 from run import Skip
 
