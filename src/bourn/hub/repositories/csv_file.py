@@ -59,10 +59,11 @@ class CsvFile:
         if mark is not None and int(mark) <= size:
             file.truncate(int(mark))
         else:  # a new file, or one that someone else made shorter or wrote into: a torn last line is ended
-            if size < len(_HEADER) and _HEADER.startswith(_content(self.path)):
-                file.truncate(0)
+            if not size or (size < len(_HEADER) and _HEADER.startswith(_end(self.path, size))):
+                if size:
+                    file.truncate(0)
                 file.write(_HEADER)
-            elif not _content(self.path, 1).endswith(b"\n"):
+            elif _end(self.path, 1) != b"\n":
                 file.write(b"\r\n")
             file.flush()
         self._length = os.fstat(file.fileno()).st_size
@@ -102,9 +103,8 @@ class CsvFile:
                     yield row["id"], ts, row["sensor"], json.loads(row["value"])
 
 
-def _content(path: str, last: int | None = None) -> bytes:
-    """The bytes of a file, or only the last of them."""
+def _end(path: str, n: int) -> bytes:
+    """The last `n` bytes of a file."""
     with open(path, "rb") as file:
-        if last is not None:
-            file.seek(-last, os.SEEK_END)
-        return file.read(last or -1)
+        file.seek(-n, os.SEEK_END)
+        return file.read(n)
