@@ -29,7 +29,7 @@ LAYERS = {
     "operators": {"_compat", "clock", "things", "chain", "operators"},
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
-    "testing": CORE,
+    "testing": CORE | {"testing"},
     "device": CORE | {"device"},
     "hub": CORE | {"hub"},
     "cli": CORE | {"device", "hub", "cli"},

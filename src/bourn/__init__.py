@@ -11,7 +11,7 @@ The layers; each imports only what stands before it:
     wire, spool/             frames; the bounded, crash-safe log
     device/                  what runs on a board: sender, sensors
     hub/                     what runs on CPython: connections, journal, repositories, the live page
-    testing                  a manual clock, faulty files: for your tests as for ours
+    testing/                 marbles, a manual clock, faulty files: for your tests as for ours
 
 The names below are loaded on first use, so that `import bourn` costs a board next to nothing.
 """

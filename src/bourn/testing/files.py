@@ -1,60 +1,6 @@
-"""Tools for testing flows: part of the product, used by Bourn's own tests on both interpreters."""
+"""A file system that fails at a chosen moment, for tests of what is durable."""
 
 from bourn._compat.files import Files
-from bourn.things import InputThing
-
-
-class ManualClock:
-    """A clock that stands still until told: days pass in no time.
-
-    `sleep` advances it, so `Scheduler(ManualClock()).run_forever()` runs a whole schedule at once.
-    """
-
-    def __init__(self, wall=1700000000000):
-        self._now = 0
-        self._wall = wall
-        self.sleeps = 0  # how often someone slept: the wake-ups of a device
-
-    def now(self):
-        """Milliseconds that were advanced since the clock was made."""
-        return self._now
-
-    def wall(self):
-        """Milliseconds since 1970-01-01 UTC: the start given, plus what was advanced, plus what `step_wall` added."""
-        return self._wall + self._now
-
-    def sleep(self, ms):
-        """Advance by `ms` and count one sleep."""
-        self.sleeps += 1
-        self._now += ms
-
-    def advance(self, ms):
-        """Let `ms` milliseconds pass."""
-        self._now += ms
-
-    def step_wall(self, ms):
-        """Somebody sets the wall clock `ms` ahead (or back); the planner's time does not move."""
-        self._wall += ms
-
-
-class Recorder(InputThing):
-    """A sink that remembers: `events`, and `end` ("completed", the exception, or None while it goes on)."""
-
-    def __init__(self):
-        self.events = []
-        self.end = None
-
-    def on_next(self, x):
-        """Remember `x`."""
-        self.events.append(x)
-
-    def on_completed(self):
-        """Remember the end."""
-        self.end = "completed"
-
-    def on_error(self, e):
-        """Remember the exception."""
-        self.end = e
 
 
 class PowerCut(BaseException):
