@@ -44,6 +44,8 @@ _HOMES = {
     "zip": "operators.joining",
     "sliding": "operators.window",
     "tumbling": "operators.window",
+    "group_by": "operators.grouping",
+    "retry": "operators.again",
     "Sender": "device.sender",
 }
 

@@ -98,6 +98,10 @@ class Chain(OutputThing):
         self._source.connect(self, self._goes_on)
         self._branch = self._source._branches[-1]
 
+    def detach(self):
+        """Receive no more of the source's events until `attach`; unlike a chain without sinks it keeps its state."""
+        self._source._detach(self._branch)
+
     def ready(self):
         """True while the chain is attached; it is then bound to the sinks there are now."""
         if self._branch is None:
