@@ -12,6 +12,7 @@ The layers; each imports only what stands before it:
     device/                  what runs on a board: sender, sensors
     hub/                     what runs on CPython: connections, journal, repositories, the live page
     testing/                 marbles, a manual clock, faulty files: for your tests as for ours
+    thingflow/               ThingFlow's API for its programs, on CPython
 
 The names below are loaded on first use, so that `import bourn` costs a board next to nothing.
 """
