@@ -17,7 +17,22 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "bourn"
 
 # Layers: what each may import of ours. Dependencies point one way.
-CORE = {"_compat", "clock", "things", "chain", "fuse", "batches", "scheduler", "operators", "wire", "spool"}
+CORE = {
+    "_compat",
+    "clock",
+    "things",
+    "chain",
+    "fuse",
+    "batches",
+    "ring",
+    "handover",
+    "asyncio_bridge",
+    "drawing",
+    "scheduler",
+    "operators",
+    "wire",
+    "spool",
+}
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
@@ -25,6 +40,10 @@ LAYERS = {
     "chain": {"_compat", "things", "fuse"},
     "fuse": set(),
     "batches": set(),
+    "ring": set(),
+    "handover": {"_compat", "things", "ring"},
+    "asyncio_bridge": {"things", "ring"},
+    "drawing": {"things", "chain"},
     "scheduler": {"_compat", "clock", "things"},
     "operators": {"_compat", "clock", "things", "chain", "operators"},
     "wire": {"_compat", "clock"},
@@ -58,6 +77,7 @@ DEVICE_MODULES = set(
 MORE_MODULES = {
     ("_compat/__init__.py", "traceback"): "CPython's half of print_exception",
     ("_compat/__init__.py", "fcntl"): "CPython's half of a lock file",
+    ("asyncio_bridge.py", "asyncio"): "the bridge to it, where a board has it",
     ("device/sensors/system.py", "psutil"): "readings of the machine itself, where it has an operating system",
 }
 

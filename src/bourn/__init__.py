@@ -5,7 +5,8 @@ The layers; each imports only what stands before it:
     _compat, clock           the two interpreters, time
     things, chain            event streams; chains of operators between them
     fuse                     one generated function for a run of operators, on CPython
-    batches                  many events at once
+    batches, handover        many events at once; from thread to thread
+    asyncio_bridge           asyncio in and out
     scheduler                says when things run
     operators/               small functions between things
     wire, spool/             frames; the bounded, crash-safe log
@@ -20,8 +21,11 @@ The names below are loaded on first use, so that `import bourn` costs a board ne
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncEvents": "asyncio_bridge",
+    "AsyncSource": "asyncio_bridge",
     "Clock": "clock",
     "Chain": "chain",
+    "Handover": "handover",
     "InputThing": "things",
     "Operator": "chain",
     "OutputThing": "things",

@@ -65,6 +65,17 @@ def print_exception(e, file=None):
         traceback.print_exception(e, file=file or sys.stderr)
 
 
+def threads():
+    """The module `threading`, all of it; where there is none, or a stub, ImportError says what to do."""
+    try:
+        import threading
+
+        threading.Condition  # noqa: B018 - a 15-line threading of the public index has none
+    except (ImportError, AttributeError):
+        raise ImportError("no complete `threading` here: put Bourn's stdlib/threading.py into the board's /lib")
+    return threading
+
+
 def runtime():
     """The interpreter's name and version, for people to read."""
     import sys
