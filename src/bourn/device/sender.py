@@ -109,8 +109,7 @@ class Sender:
                 raise ValueError("a sensor's name is made of A-Z a-z 0-9 _ . - : / (1 to 64), not %r" % (sensor,))
             wire.check_value(val)
             place = self.spool.append((sensor, ts, val))
-            while place is None and self.spool.policy == "block":
-                self.wait(FOREVER_MS)
+            while place is None and self.spool.policy == "block" and not self.wait(FOREVER_MS):
                 place = self.spool.append((sensor, ts, val))
         except ValueError as e:
             self.counters["invalid"] += 1
@@ -128,15 +127,22 @@ class Sender:
 
     # -- the network
 
-    def wait(self, ms: int) -> None:
-        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened."""
+    def wait(self, ms: int) -> bool:
+        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened.
+
+        True when that was something else that is registered with `poller`.
+        """
         now = self.clock.now()
         self._advance(now)
         ms = max(0, min(ms, self._next_deadline() - now))
+        other = False
         for event in self.poller.poll(ms):
             if self._socket is not None and event[0] in (self._socket, self._fileno):
                 self._ready(event[1])
+            else:
+                other = True
         self._advance(self.clock.now())
+        return other
 
     def drain(self, ms: int) -> bool:
         """Send until the hub has everything, for `ms` milliseconds at most; True if it has."""
@@ -306,8 +312,7 @@ class Sender:
                     self.state = "greeting"  # the older epoch is drained: on with the next
                     self._give_back()
                     self._hello()
-                    self._flush_safely()
-                return
+                break
             if isinstance(entries[0][1], Gap):
                 place, gap = entries[0]
                 self._say(wire.GAP, gap.first, gap.last, gap.reason)
