@@ -15,7 +15,7 @@ def raises(error, function, *args):
 def test_random_sensor_stays_in_its_range_and_reaches_its_ends():
     sensor = make_sensor({"name": "dice", "low": 1, "high": 6})
     assert (sensor.sensor_id, sensor.every_s) == ("dice", 5)
-    assert set([sensor.sample() for _ in range(500)]) == {1, 2, 3, 4, 5, 6}
+    assert {sensor.sample() for _ in range(500)} == {1, 2, 3, 4, 5, 6}
     values = [make_sensor({}).sample() for _ in range(200)]
     assert min(values) >= -100 and max(values) <= 100 and len(set(values)) > 20
 
@@ -26,7 +26,7 @@ def test_random_sensor_repeats_with_a_seed_and_differs_without():
         return [sensor.sample() for _ in range(5)]
 
     assert five(seed=3) == five(seed=3)
-    assert len(set([tuple(five()) for _ in range(10)])) > 5
+    assert len({tuple(five()) for _ in range(10)}) > 5
 
 
 def test_counter_and_wave():
