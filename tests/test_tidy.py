@@ -36,7 +36,7 @@ CORE = {
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
-    "things": {"_compat", "clock", "chain"},  # chain only when `pipe` is called
+    "things": {"_compat", "clock", "chain", "drawing"},  # chain only when `pipe` is called, drawing when it is printed
     "chain": {"_compat", "things", "fuse"},
     "fuse": set(),
     "batches": set(),

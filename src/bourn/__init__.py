@@ -7,6 +7,7 @@ The layers; each imports only what stands before it:
     fuse                     one generated function for a run of operators, on CPython
     batches, handover        many events at once; from thread to thread
     asyncio_bridge           asyncio in and out
+    drawing                  a flow as text, or as a Mermaid flowchart
     scheduler                says when things run
     operators/               small functions between things
     wire, spool/             frames; the bounded, crash-safe log
@@ -56,7 +57,22 @@ _HOMES = {
 
 
 # `from bourn import wire` asks here first on MicroPython; CPython looks for the module by itself.
-_MODULES = ("_compat", "chain", "clock", "operators", "scheduler", "spool", "testing", "things", "wire")
+_MODULES = (
+    "asyncio_bridge",
+    "batches",
+    "drawing",
+    "handover",
+    "ring",
+    "_compat",
+    "chain",
+    "clock",
+    "operators",
+    "scheduler",
+    "spool",
+    "testing",
+    "things",
+    "wire",
+)
 
 
 def __getattr__(name):

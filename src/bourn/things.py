@@ -87,6 +87,18 @@ class OutputThing:
 
         return pipe(self, stages)
 
+    def __str__(self):
+        """The whole flow as a tree of text, for `print(thing)`."""
+        from bourn import drawing
+
+        return drawing.text(self)
+
+    def to_mermaid(self):
+        """The whole flow as a Mermaid flowchart."""
+        from bourn import drawing
+
+        return drawing.mermaid(self)
+
     def _change(self, branches):
         self._branches = branches
         self._emit = self._bind
