@@ -24,10 +24,9 @@ from processes import (
 
 from bourn.spool.segments import SegmentSpool
 
-KILLS = 20
 
-
-def test_twenty_kills_of_the_hub_lose_nothing_and_store_nothing_twice(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.soak)])
+def test_kills_of_the_hub_lose_nothing_and_store_nothing_twice(tmp_path: Path, seed: int, kills: int) -> None:
     chance = random.Random(seed)
     options = ("--csv-file", "all.csv", "--network-in-flight", "50")
     running = hub(tmp_path, *options)
@@ -35,7 +34,7 @@ def test_twenty_kills_of_the_hub_lose_nothing_and_store_nothing_twice(tmp_path: 
     restarted_ms = 0
     python = micropython()
     with sensors(tmp_path, url, "--num-sensors", "5", "--every", "0.005", "--micropython", python) as five:
-        for _ in range(KILLS):
+        for _ in range(kills):
             with running:
                 before = count(tmp_path)
                 until(lambda: count(tmp_path) > before + 20, "readings come again by themselves")  # noqa: B023 - used at once
