@@ -37,7 +37,7 @@ def test_kills_of_the_hub_lose_nothing_and_store_nothing_twice(tmp_path: Path, s
         for _ in range(kills):
             with running:
                 before = count(tmp_path)
-                until(lambda: count(tmp_path) > before + 20, "readings come again by themselves")  # noqa: B023 - used at once
+                until(lambda: count(tmp_path) > before + 20, "readings come again by themselves")
                 time.sleep(chance.uniform(0, 0.4))
                 running.kill()
             restarted_ms = int(time.time() * 1000)
@@ -61,7 +61,7 @@ def test_kills_of_the_hub_lose_nothing_and_store_nothing_twice(tmp_path: Path, s
         spool = SegmentSpool(str(tmp_path / "bourn.outbox" / name))
         assert spool.waiting() == 0
         spool.close()
-    print(f"{KILLS} kills: {numbers['sent']} readings accepted, acknowledged and stored")
+    print(f"{kills} kills: {numbers['sent']} readings accepted, acknowledged and stored")
 
 
 @pytest.mark.xfail(
