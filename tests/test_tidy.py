@@ -45,7 +45,7 @@ LAYERS = {
     "asyncio_bridge": {"things", "ring"},
     "drawing": {"things", "chain"},
     "scheduler": {"_compat", "clock", "things"},
-    "operators": {"_compat", "clock", "things", "chain", "operators"},
+    "operators": {"_compat", "clock", "things", "chain", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},

@@ -52,6 +52,7 @@ _HOMES = {
     "tumbling": "operators.window",
     "group_by": "operators.grouping",
     "retry": "operators.again",
+    "outbox": "operators.outbox",
     "Sender": "device.sender",
 }
 
