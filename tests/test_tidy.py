@@ -28,6 +28,9 @@ CORE = {
     "handover",
     "asyncio_bridge",
     "drawing",
+    "drivers",
+    "grid",
+    "sensor",
     "scheduler",
     "operators",
     "wire",
@@ -44,7 +47,10 @@ LAYERS = {
     "handover": {"_compat", "things", "ring"},
     "asyncio_bridge": {"things", "ring"},
     "drawing": {"things", "chain"},
-    "scheduler": {"_compat", "clock", "things"},
+    "sensor": {"clock", "things"},
+    "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
+    "grid": set(),
+    "drivers": {"_compat", "clock", "scheduler", "drivers"},
     "operators": {"_compat", "clock", "things", "chain", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
@@ -53,7 +59,8 @@ LAYERS = {
     "hub": CORE | {"hub"},
     "cli": CORE | {"device", "hub", "cli"},
     "thingflow": CORE | {"hub", "thingflow"},
-    "__init__": CORE | {"device", "hub", "testing"},
+    "names": set(),
+    "__init__": CORE | {"device", "hub", "testing", "names"},
     "__main__": {"cli"},
 }
 

@@ -102,12 +102,10 @@ def test_slack_is_late_only_and_never_moves_the_grid():
 def test_times_are_rounded_to_the_nearest_millisecond():
     scheduler = Scheduler(ManualClock())
     for seconds, ms in ((0.57, 570), (0.0006, 1), (1.1, 1100), (3600, 3600000)):
-        scheduler.schedule_recurring(int, seconds)
-        scheduler.schedule_later_one_time(int, seconds)
-        assert [task.interval or task.due for task in scheduler._tasks[-2:]] == [ms, ms]
+        assert scheduler.schedule_recurring(int, seconds).interval == ms
+        assert scheduler.schedule_later_one_time(int, seconds).due == ms
     for slack_s, ms in ((0.57, 570), (0.0004, 0), (0.0006, 1), (0.999, 999)):
-        scheduler.schedule_recurring(int, 1, slack_s=slack_s)
-        assert scheduler._tasks[-1].slack == ms
+        assert scheduler.schedule_recurring(int, 1, slack_s=slack_s).slack == ms
 
 
 def test_slack_is_shorter_than_the_interval():
