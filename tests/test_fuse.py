@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import bourn
 from bourn import _compat, fuse
 
-FAILS, CONNECTS, DISCONNECTS, ENDS, BREAKS = -1, -2, -3, -4, -5  # events at which a function does something
+FAILS, CONNECTS, DISCONNECTS, ENDS, BREAKS, EMITS = -1, -2, -3, -4, -5, 7  # events at which a function does something
 
 
 class Run:
@@ -21,6 +21,7 @@ class Run:
     def __init__(self, stages: list[list[Any]]) -> None:
         self.log: list[Any] = []
         self.source = bourn.OutputThing()
+        self.other = bourn.OutputThing()
         self.nodes: list[bourn.OutputThing] = [self.source]
         self.sinks: list[Any] = []
         for parent, names in stages:
@@ -38,6 +39,8 @@ class Run:
             self.disconnect(len(self.log))
         elif x == ENDS:
             self.source._dispatch_completed()
+        elif x == EMITS and len(self.log) < 60:
+            self.source._dispatch_next(len(self.log) % 9 - 3)
         elif x == BREAKS:
             raise KeyboardInterrupt(who)
         return x
@@ -58,6 +61,8 @@ class Run:
                     self.source._dispatch_next(x)
             elif kind == "batch":
                 bourn.emit_batch(self.source, rest[0] if rest[1] else iter(rest[0]))
+            elif kind == "other":
+                self.other._dispatch_next(rest[0])
             elif kind == "end":
                 self.source._dispatch_error(ValueError("end")) if rest[0] else self.source._dispatch_completed()
             else:
@@ -101,6 +106,9 @@ OPERATORS: dict[str, Any] = {
     "map": lambda run, who: bourn.map(lambda x: run.call(who, x)),
     "negate": lambda run, who: bourn.map(lambda x: -run.call(who, x)),
     "where": lambda run, who: bourn.where(lambda x: run.call(who, x) % 3),
+    "delta": lambda run, who: bourn.delta(2, key=lambda x: run.call(who, x)),
+    "distinct": lambda run, who: bourn.distinct_until_changed(key=lambda x: run.call(who, x) // 2),
+    "merge": lambda run, who: bourn.merge(run.other),  # not generated, with a state that leads to what comes after
 }
 
 events = st.lists(st.integers(-6, 9) | st.integers(-2, 9), max_size=8)
@@ -110,6 +118,7 @@ actions = st.lists(
         st.tuples(st.just("batch"), events, st.booleans()),
         st.tuples(st.just("connect"), st.integers(0, 3), st.sampled_from(["stop", "skip"])),
         st.tuples(st.just("disconnect"), st.integers(0, 5)),
+        st.tuples(st.just("other"), st.integers(-5, 9)),
         st.tuples(st.just("end"), st.booleans()),
     ),
     max_size=12,
@@ -156,7 +165,7 @@ def test_a_batch_is_a_loop(stages: Any, batches: Any) -> None:
 
 def test_a_chain_of_simple_operators_is_one_function() -> None:
     for names in (["map"], ["map", "where", "negate"] * 3):
-        log, made = logged([(0, names)], [("emit", [1, 2, 4]), ("batch", [5, 7], True)], True)
+        log, made = logged([(0, names)], [("emit", [1, 2, 4]), ("batch", [5, 8], True)], True)
         assert made == 1, names
         assert len(log) > 5
     assert logged([(0, ["map", "plain", "map"])], [("emit", [1])], True)[1] == 2
@@ -195,7 +204,8 @@ def test_a_traceback_shows_the_generated_line() -> None:
 def test_the_fuzzing_knows_every_template() -> None:
     found = set()
     for make in OPERATORS.values():
-        template = fuse._template(make(None, ""))
+        operator = make(Run([]), "")
+        template = fuse._template(operator, operator.start(None) if operator.start else None)
         if template:
             found.add(template[0])
     assert found == set(fuse.TEMPLATES.values())

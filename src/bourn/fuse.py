@@ -5,9 +5,10 @@ a test holds it against them with random chains. It saves the calls between the 
 
 An operator takes part if it is one of ours in TEMPLATES. Its template is what its `on_next` does: `x` is the event,
 `state` the operator's state, `skip` ends this event, `slow` is the closure itself, for what is rare and best left to
-it, and any other name is a free variable of the function that made the closure. State stays where the closures have
-it, so that a chain may change between the two at any time. Everything else, and what stands between two runs, is bound
-as on a board.
+it, `behind` what was bound behind it; other names are free variables of the function that made the closure, or local.
+State stays where the closures have it, so that a chain may change between the two at any time. A stage (stage.py) asks
+its state where to emit to, which may have changed under way; so does its template. Everything else, and what stands
+between two runs, is bound as on a board.
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ from typing import Any
 
 _MOST_SHAPES = 512  # functions made of text are kept by their text; when there are more, all are made anew
 
-# By the module and the name of the function that binds. Values come in as arguments; no value ever becomes text.
+# By the module and the name of the function that binds, or of the class of a stage. Values come in as arguments; none
+# of them ever becomes text.
 TEMPLATES = {
     "stateless map.<locals>.make": "x = f(x)",
     "stateless where.<locals>.make": "if not predicate(x): skip",
+    "change _Change": """
+val = state._key(x)
+if state._began and state._same(val, state._last): skip
+state._began = True
+state._last = val
+if state.emit is not behind: state.emit(x); skip
+""",
 }
 
-_NAME = re.compile(r"\b(?!(?:x|if|else|not|is|and|or|in|None|True|False|skip|len)\b)[a-z_]\w*")
+_NAME = re.compile(r"(?<![.\w])(?!(?:x|if|else|not|is|and|or|in|None|True|False|skip)\b)[a-z_]\w*")
 _shapes: dict[str, Callable[..., Any]] = {}
 
 
@@ -113,26 +122,28 @@ def _function(text: str) -> Callable[..., Any]:
     return _shapes[text]
 
 
-def _template(operator: Any) -> tuple[str, dict[str, Any]] | None:
+def _template(operator: Any, state: Any) -> tuple[str, dict[str, Any]] | None:
     """An operator's template and the free variables of its closure, or None."""
     function = operator.bind
     if function.__qualname__ == "each.<locals>.<lambda>":
         function = _free(function)["make"]
+    elif function.__module__ == "bourn.operators.stage":
+        function = type(state)
     module = function.__module__.removeprefix("bourn.operators.")
     template = TEMPLATES.get(f"{module} {function.__qualname__}")
     return (template, _free(function)) if template else None
 
 
 def _free(function: Any) -> dict[str, Any]:
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return dict(zip(function.__code__.co_freevars, cells, strict=True))
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]  # a class has none
+    return dict(zip(function.__code__.co_freevars, cells, strict=True)) if cells else {}
 
 
 def bind(operators: Sequence[Any], states: Sequence[Any], head: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
     """The three functions before the first of `operators`, as binding one by one gives them, but in segments."""
     emit, complete, fail = head
     for operator, state in zip(reversed(operators), reversed(states), strict=True):
-        found = getattr(operator.bind, "__code__", None) and _template(operator)
+        found = getattr(operator.bind, "__code__", None) and _template(operator, state)
         behind = emit.function() if isinstance(emit, Segment) and not found else emit
         slow, complete, fail = operator.bind(state, behind, complete, fail)
         if not found:
@@ -143,7 +154,7 @@ def bind(operators: Sequence[Any], states: Sequence[Any], head: tuple[Any, Any, 
             segment.emit = emit.emit
             segment.stages += emit.stages
         names = set(_NAME.findall(found[0]))
-        values = {"state": state, "slow": slow, **found[1]}
-        segment.stages.append((found[0], {name: values[name] for name in sorted(names)}))
+        values = {"state": state, "slow": slow, "behind": behind, **found[1]}
+        segment.stages.append((found[0].strip(), {name: values[name] for name in sorted(names & set(values))}))
         emit = segment
     return emit, complete, fail
