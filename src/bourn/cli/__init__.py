@@ -172,7 +172,10 @@ def read(
 
     if format not in ("table", "csv", "jsonl"):
         raise Wrong(f"there is no format {format!r}; use table, csv or jsonl")
-    print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
+    try:
+        print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
+    except BrokenPipeError:  # `bourn read ... | head`; what is still to be written goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)
@@ -347,9 +350,6 @@ def main(argv: list[str] | None = None) -> None:
     except (Wrong, ConfigError, JournalError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
-    except BrokenPipeError:  # `bourn read ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     sys.exit(status)
