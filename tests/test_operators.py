@@ -66,14 +66,15 @@ def test_every_docstring_has_an_example_that_runs(name: str, tmp_path: Path, mon
     if not examples:  # short ones stand in the text
         examples = re.findall(rf"`({name}\(.+?\))`", text)
     assert examples, f"{name} has no example in its docstring"
-    from bourn.spool.segments import SegmentSpool
-
+    watcher = SimpleNamespace(on_next=lambda x: None, produce_event_for_timeout=lambda: 0)
+    thing, other = bourn.OutputThing(), bourn.OutputThing()
     around = {
-        "SegmentSpool": SegmentSpool,
-        "other": bourn.OutputThing(),
-        "scheduler": SimpleNamespace(schedule_periodic=None),
+        "marbles": marbles,
+        "thing": thing,
+        "other": other,
         "sink": lambda x: None,
-        "thing": bourn.OutputThing(),
+        "seen": [],
+        "watcher": watcher,
     }
     for example in examples:
         exec(example, {**NAMES, **around})

@@ -65,7 +65,7 @@ def retry(times=None, s=1, cap_s=60, again=None, random=random_bytes):
     sensor that has failed is not sampled any more until it is scheduled again. Completion passes. `counters` has
     "retries". ValueError: a time below 1 ms. `random(n)` returns n bytes.
 
-    >>> thing.pipe(retry(times=5, again=lambda: scheduler.schedule_periodic(thing, 10)), sink)
+    >>> marbles("1#--2|", retry(times=5), "1---2|")
     """
     ms = milliseconds(s)
     cap_ms = milliseconds(cap_s)

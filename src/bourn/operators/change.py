@@ -24,7 +24,7 @@ def delta(threshold, key=value):
 
     NaN counts as moved. Values that can't be subtracted raise TypeError. ValueError: a negative threshold.
 
-    >>> thing.pipe(delta(0.5), sink)
+    >>> marbles("1245|", delta(2), "1-4-|")
     """
     if not threshold >= 0:
         raise ValueError("a threshold is at least 0, not %r" % (threshold,))
@@ -38,7 +38,7 @@ def delta(threshold, key=value):
 def distinct_until_changed(key=value):
     """Emit each event whose value is not equal to that of the event before it.
 
-    >>> thing.pipe(distinct_until_changed(), sink)
+    >>> marbles("1122|", distinct_until_changed(), "1-2-|")
     """
 
     def same(val, last):
@@ -63,6 +63,6 @@ class _Pairwise(Stage):
 def pairwise():
     """Emit (the event before it, the event) for each event but the first.
 
-    >>> thing.pipe(pairwise(), sink)
+    >>> marbles("123|", pairwise(), "-ab|", values={"a": (1, 2), "b": (2, 3)})
     """
     return staged(lambda chain: _Pairwise(), "pairwise")

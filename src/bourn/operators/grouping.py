@@ -91,7 +91,7 @@ def group_by(key, make, bound=64, policy="drop_oldest"):
     for longest is closed, what its operators withhold is emitted, and `counters["closed"]` counts ("drop_oldest"), or
     events of new keys are dropped and counted in "dropped" ("drop_newest"). At the end of the stream all are closed.
 
-    >>> thing.pipe(group_by(lambda e: e.sensor_id, lambda key: delta(0.5)), sink)
+    >>> marbles("1236|", group_by(lambda x: x % 2, lambda key: delta(4)), "12-6|")
     """
     if policy not in ("drop_oldest", "drop_newest"):
         raise ValueError("policy: 'drop_oldest' or 'drop_newest', not %r" % (policy,))

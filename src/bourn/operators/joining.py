@@ -72,7 +72,7 @@ class _Merge(_Join):
 def merge(*others):
     """Emit the events of the source and of `others` as they come; ends when all have ended, or the first one fails.
 
-    >>> thing.pipe(merge(other), sink)
+    >>> marbles("1--2|", merge, "1342-|", others=("-34--|",))
     """
     return _joined(lambda chain: _Merge(1 + len(others)), "merge", others)
 
@@ -129,7 +129,7 @@ def zip(*others, bound=16, policy="drop_oldest"):
     or the new one ("drop_newest"), counted in `counters["dropped"]`: what follows is then paired one further. Ends as
     soon as no more tuple can come; what waits then is dropped and counted too.
 
-    >>> thing.pipe(zip(other), sink)
+    >>> marbles("12--|", zip, "--ab|", others=("--34-|",), values={"a": (1, 3), "b": (2, 4)})
     """
     newest = _drops_newest(policy)
     if bound < 1:
@@ -171,7 +171,7 @@ def combine_latest(*others):
 
     Ends when all have ended, or when one ends that has not emitted anything.
 
-    >>> thing.pipe(combine_latest(other), sink)
+    >>> marbles("1-2|", combine_latest, "-ab|", others=("-3-|",), values={"a": (1, 3), "b": (2, 3)})
     """
     return _joined(lambda chain: _CombineLatest(1 + len(others), None), "combine_latest", others)
 
@@ -197,7 +197,7 @@ def with_latest_from(*others):
 
     Events of the source before each of `others` has emitted are dropped and counted in `counters["dropped"]`.
 
-    >>> thing.pipe(with_latest_from(other), sink)
+    >>> marbles("1-2|", with_latest_from, "--a|", others=("-3-|",), values={"a": (2, 3)})
     """
     counters = {"dropped": 0}
     return _joined(lambda chain: _WithLatestFrom(1 + len(others), counters), "with_latest_from", others, counters)

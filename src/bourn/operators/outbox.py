@@ -110,7 +110,7 @@ def outbox(spool=None, ram=100, policy="drop_oldest", s=1, cap_s=60, random=rand
     an outbox of its own: where several share a chain each is guarded, and the outbox learns of no failure.
     `counters`: "refused" and "lost" (the medium failed) were not taken, "gaps" were dropped by policy; "failures".
 
-    >>> thing.pipe(outbox(SegmentSpool("outbox", sync_each=False), ram=200), sink)
+    >>> marbles("a-|", outbox(ram=200), "a-|", values={"a": SensorEvent("t1", 0, 21)})
     """
     ms = milliseconds(s)
     cap_ms = milliseconds(cap_s)

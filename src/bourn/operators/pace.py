@@ -53,7 +53,7 @@ def throttle(s):
 
     So the latest always arrives. It asks for a wake-up only while one waits; at the end that one is emitted.
 
-    >>> thing.pipe(throttle(s=10), sink)
+    >>> marbles("1234--|", throttle(s=2), "1-2-4-|")
     """
     ms = milliseconds(s)
     return staged(lambda chain: _Throttle(chain, ms), "throttle", (s,))
@@ -68,7 +68,7 @@ class _Debounce(_Pace):
 def debounce(s):
     """Emit the latest event once `s` seconds have passed without another; at the end at once.
 
-    >>> thing.pipe(debounce(s=0.05), sink)
+    >>> marbles("12---3|", debounce(s=2), "---2--(3|)")
     """
     ms = milliseconds(s)
     return staged(lambda chain: _Debounce(chain, ms), "debounce", (s,))

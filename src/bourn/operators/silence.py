@@ -29,7 +29,7 @@ def heartbeat(s):
 
     Nothing is repeated before the first event. A SensorEvent is repeated as it was, its time included.
 
-    >>> thing.pipe(heartbeat(s=60), sink)
+    >>> marbles("1----2|", heartbeat(s=2), "1-1-12|")
     """
     ms = milliseconds(s)
     return staged(lambda chain: _Heartbeat(chain, ms), "heartbeat", (s,))
@@ -68,7 +68,7 @@ def timeout(s, event=None):
     is callable, what it returns is. Time counts from connecting where the source has a scheduler by then, else
     from the first event.
 
-    >>> thing.pipe(timeout(s=60, event="silent"), sink)
+    >>> marbles("1----2|", timeout(s=2), "1-#")
     """
     ms = milliseconds(s)
     return staged(

@@ -10,7 +10,7 @@ A median or quantile keeps its values sorted as well; any other function of a li
 """
 
 
-class Ring:
+class Recent:
     """Values in the order of coming; at most `bound`, which the caller keeps. Allocates only while it grows."""
 
     def __init__(self, bound):
@@ -73,7 +73,7 @@ class Folded:
 
     def __init__(self, fold, bound):
         self._fold = fold
-        self._ring = Ring(bound)
+        self._ring = Recent(bound)
         # _older[i]: the fold of the newest i + 1 values of the older part, which has _top; its last is that of all
         self._older = []
         self._top = 0
@@ -132,7 +132,7 @@ class Listed:
 
     def __init__(self, function, bound):
         self._function = function
-        self._ring = Ring(bound)
+        self._ring = Recent(bound)
 
     def clear(self):
         """Begin anew."""

@@ -8,7 +8,7 @@ When the stream ends, by completion or by error, what has come since the last re
 """
 
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
-from bourn.operators.statistic import Ring, check, keeps_values, statistic
+from bourn.operators.statistic import Recent, check, keeps_values, statistic
 from bourn.operators.value import like, value
 
 
@@ -104,7 +104,7 @@ class _SlidingTime(_Window):
         self._chain = chain
         self._ms = ms
         self._every = every  # ms; None: at each event
-        self._times = Ring(bound)  # when the events of the window came
+        self._times = Recent(bound)  # when the events of the window came
         self._end = 0  # ms: the next result, while the timer runs
         self._timer = Timer(chain, self._close)
 
@@ -166,7 +166,7 @@ def tumbling(name, count=None, s=None, key=value, bound=256):
     counted in `counters["dropped"]`. None and NaN are left out and counted in "skipped". The last window is cut
     short by the end of the stream.
 
-    >>> thing.pipe(tumbling("mean", s=60), sink)
+    >>> marbles("13-5-|", tumbling("mean", s=2), "--2-5|")
     """
     _check(name, count, s, bound)
     counters = {"dropped": 0, "skipped": 0}
@@ -193,7 +193,7 @@ def sliding(name, count=None, s=None, every=None, key=value, bound=256):
     At most `bound` values of a time are kept, the latest; others are dropped and counted in `counters["dropped"]`.
     None and NaN are left out and counted in "skipped".
 
-    >>> thing.pipe(sliding("max", s=60, every=10), sink)
+    >>> marbles("41-2|", sliding("max", s=2), "44-2|")
     """
     _check(name, count, s, bound)
     counters = {"dropped": 0, "skipped": 0}

@@ -4,7 +4,7 @@ import gc
 import sys
 
 from bourn import OutputThing, Scheduler, SensorEvent, merge, sliding, tumbling
-from bourn.operators.statistic import Ring, statistic
+from bourn.operators.statistic import Recent, statistic
 from bourn.testing import ManualClock, Recorder
 from run import Skip
 
@@ -355,7 +355,7 @@ def zip_lists(a, b):
 
 
 def test_a_ring_grows_up_to_its_bound_in_any_position():
-    ring = Ring(20)
+    ring = Recent(20)
     for x in range(5):
         ring.push(x)
     for x in range(4):
