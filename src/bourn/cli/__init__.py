@@ -216,15 +216,19 @@ class HubPlan:
     async def start(self) -> Any:
         """The running hub, or Wrong."""
         from bourn.hub.hub import Hub
-        from bourn.hub.repositories import make_repository
+        from bourn.hub.repositories import RepositoryError, make_repository
         from bourn.hub.repositories.plot import Plot
 
+        try:
+            repositories = {url: make_repository(url) for url in self.urls}
+        except RepositoryError as e:
+            raise Wrong(str(e)) from e
         hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure)
         doing = ""
         try:
-            for url in dict.fromkeys(self.urls):
+            for url, repository in repositories.items():
                 doing = url
-                hub.add(make_repository(url))
+                hub.add(repository)
             if self.plot:
                 hub.add(Plot())
             doing = self.listen
