@@ -21,6 +21,7 @@ from bourn.cli.processes import find_micropython
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 BOURN = [sys.executable, "-m", "bourn.cli"]
+LONGEST = ("--for", "5m")  # so that nothing goes on for ever where the tests themselves were killed
 LIMIT_S = 60  # of anything that is waited for; on a loaded machine a start takes seconds
 
 
@@ -131,12 +132,12 @@ class Program:
 
 def hub(folder: Path, *options: str, listen: str = "tcp://127.0.0.1:0") -> Program:
     """`bourn hub` over `folder`/j.db; `url_of` waits until it lets sensors in."""
-    return Program(*BOURN, "hub", "--listen", listen, "--journal", "j.db", *options, cwd=folder)
+    return Program(*BOURN, "hub", "--listen", listen, "--journal", "j.db", *LONGEST, *options, cwd=folder)
 
 
 def sensors(folder: Path, url: str, *options: str) -> Program:
     """`bourn sensors` for a hub at `url`."""
-    return Program(*BOURN, "sensors", "--hub", url, *options, cwd=folder)
+    return Program(*BOURN, "sensors", "--hub", url, *LONGEST, *options, cwd=folder)
 
 
 def node(folder: Path, settings: dict[str, Any], interpreter: str | None = None) -> Program:
