@@ -427,7 +427,12 @@ def test_shared_tests_know_no_pytest():
     found = [
         f"{name}:{n}" for name, n, line in lines_of(shared) if re.match(r"\s*(import|from) (pytest|unittest)", line)
     ]
-    found += [f"{name}: must start with test_" for name in shared if not Path(name).name.startswith("test_")]
+    nobody_runs = [name for name in shared if not Path(name).name.startswith("test_")]
+    found += [
+        f"{name}:{n} a test in a file that is not test_*.py"
+        for name, n, line in lines_of(nobody_runs)
+        if line.startswith("def test_")
+    ]
     check(found, "tests/shared runs on MicroPython: plain functions with assert, `from run import Skip` to leave out.")
 
 

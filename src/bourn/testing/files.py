@@ -88,9 +88,11 @@ class FaultyFiles(Files):
         self._alive()
         self.steps += 1
         if self.steps == self.cut_after:
-            self._cut()
+            self.cut()
+            raise PowerCut("the power went at step %d" % self.steps)
 
-    def _cut(self):
+    def cut(self):
+        """The power goes now."""
         self.dead = True
         for file in self._open:
             file.close()
@@ -102,7 +104,6 @@ class FaultyFiles(Files):
                 file = super().open(path, "wb")
                 file.write(data[0])
                 file.close()
-        raise PowerCut("the power went at step %d" % self.steps)
 
     def _look(self, path):
         """Before the first step in a folder: what is there already is durable."""
