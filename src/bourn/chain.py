@@ -148,7 +148,9 @@ class Chain(OutputThing):
             if cancel in self._undo:
                 self._undo.remove(cancel)
 
-        cancel = self._scheduler().schedule_later_one_time(fire, max(1, ms) / 1000)
+        # not schedule_later_one_time: on a board with single precision seconds would be some ms off within a day
+        scheduler = self._scheduler()
+        cancel = scheduler._add(fire, 0, 0, scheduler.clock.now() + max(1, ms))
         self._undo.append(cancel)
         return forget
 
