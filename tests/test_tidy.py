@@ -50,7 +50,7 @@ LAYERS = {
     "sensor": {"clock", "things"},
     "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
     "grid": set(),
-    "drivers": {"_compat", "clock", "scheduler", "drivers"},
+    "drivers": {"_compat", "clock", "grid", "drivers"},
     "operators": {"_compat", "clock", "things", "chain", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
@@ -84,6 +84,7 @@ DEVICE_MODULES = set(
 MORE_MODULES = {
     ("_compat/__init__.py", "traceback"): "CPython's half of print_exception",
     ("_compat/__init__.py", "fcntl"): "CPython's half of a lock file",
+    ("drivers/event_loop.py", "asyncio"): "loaded by who has one",
     ("asyncio_bridge.py", "asyncio"): "the bridge to it, where a board has it",
     ("device/sensors/system.py", "psutil"): "readings of the machine itself, where it has an operating system",
 }

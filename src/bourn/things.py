@@ -70,9 +70,9 @@ class OutputThing:
         other sinks are not affected.
         """
         if not callable(getattr(sink, "on_next", sink)):
-            raise TypeError("a sink needs on_next() or must be callable: %r" % (sink,))
+            raise TypeError("a sink is callable or has on_next(): %r" % (sink,))
         if policy not in ("stop", "skip") and not callable(policy):
-            raise ValueError("policy: 'stop', 'skip' or a function, not %r" % (policy,))
+            raise ValueError("policy: 'stop', 'skip' or a function")
         branch = Branch(sink, policy)
         self._change(self._branches + (branch,))
         return lambda: self._detach(branch)
