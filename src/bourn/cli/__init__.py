@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import sys
 import time
 from datetime import datetime
@@ -325,9 +326,12 @@ async def _main(
 ) -> None:
     from bourn.cli.supervisor import Supervisor
 
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # from now on whatever was begun is ended in order
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hub = await plan.start() if plan else None
     try:
-        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython)
+        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop)
     except BaseException:
         if hub:
             await hub.stop()
