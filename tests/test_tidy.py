@@ -92,6 +92,10 @@ MORE_MODULES = {
 # Third-party modules: the files that may import them (a folder ends with /). One table, so that nobody wonders.
 THIRD_PARTY = {
     "msgspec": ["hub/", "cli/"],
+    "paho": ["hub/adapters/mqtt_topic.py"],
+    "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
+    "polars": ["hub/adapters/frames.py"],
+    "psycopg": ["hub/adapters/postgres_table.py"],
     "psutil": ["device/sensors/system.py", "hub/"],
     "rich": ["cli/", "hub/repositories/screen.py"],
     "sse_starlette": ["hub/web/"],
