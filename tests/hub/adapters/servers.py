@@ -87,6 +87,10 @@ def postgresql(folder):
     process = subprocess.Popen([*as_user, str(programs / "postgres"), "-D", str(data), *options], **quiet)
     try:
         wait_for_port(port, process)
+        end = time.monotonic() + START_S  # it listens before it answers
+        ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        while subprocess.run(ready, check=False).returncode and time.monotonic() < end:
+            time.sleep(POLL_S)
         yield f"host=127.0.0.1 port={port} user=bourn dbname=postgres"
     finally:
         process.terminate()

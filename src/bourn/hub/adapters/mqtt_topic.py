@@ -58,7 +58,7 @@ def make_client(
 
 
 class MqttWriter:
-    """A sink that publishes each event (text, bytes, a number or None) on one topic, or on several.
+    """A sink that publishes each event (text, bytes, a number or None) on one topic or several, each with its QoS.
 
     `sent` counts what the broker has acknowledged (QoS 0: what has left), `dropped` what had no place in the queue of
     10,000 or was there when the end had waited `close_s`; `last_error` is the last word of a broker that refuses.
@@ -68,7 +68,7 @@ class MqttWriter:
     def __init__(
         self,
         host: str,
-        topic: str | Sequence[str],
+        topic: str | Sequence[str | tuple[str, int]],
         port: int = 1883,
         qos: int = 1,
         retain: bool = False,
@@ -76,8 +76,8 @@ class MqttWriter:
         close_s: float = CLOSE_S,
         **options: Any,
     ) -> None:
-        self.topics = [topic] if isinstance(topic, str) else list(topic)
-        self.qos = qos
+        names = [topic] if isinstance(topic, str) else topic
+        self.topics = [(name, qos) if isinstance(name, str) else name for name in names]
         self.retain = retain
         self.sent = self.dropped = 0
         self.last_error: str | None = None
@@ -95,15 +95,15 @@ class MqttWriter:
         """Give `x` to the client."""
         if isinstance(x, bool) or not isinstance(x, str | bytes | bytearray | int | float | None):
             raise TypeError(f"MQTT carries text, bytes, numbers or None, no {type(x).__name__}: put to_json() before")
-        for topic in self.topics:
+        for topic, qos in self.topics:
             with self._changed:
                 if self._closed or self._waiting >= QUEUE_MESSAGES:
                     self.dropped += 1
                     continue
                 self._waiting += 1
             # At QoS 0 paho calls on_publish from here where there is no connection; so not under the lock.
-            done = self._client.publish(topic, x, self.qos, self.retain)
-            if done.rc and self.qos == 0:  # no connection, and QoS 0 does not wait for one
+            done = self._client.publish(topic, x, qos, self.retain)
+            if done.rc and qos == 0:  # no connection, and QoS 0 does not wait for one
                 with self._changed:
                     self._waiting -= 1
                     self.dropped += 1

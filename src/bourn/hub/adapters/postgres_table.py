@@ -4,8 +4,9 @@
     scheduler.schedule_periodic(PostgresReader("host=db dbname=greenhouse", table="reading"), 1)
 
 The table is made where it is missing: id (bigint, in the order of writing), ts (timestamptz), sensor_id (text), val
-(json: jsonb would make 1e300 an integer). A batch is one transaction; where the connection breaks during the commit nobody knows whether it was one, and
-the batch is written again: at least once. (A repository of the hub knows each reading by its id.)
+(json: jsonb would make an integer of 1e300). A batch is one transaction; where the connection breaks during the commit
+nobody knows whether it was one, and the batch is written again: at least once. (A repository of the hub knows each
+reading by its id.)
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def create_table(connection: Any, table: str) -> None:
 class PostgresWriter(BatchWriter):
     """A sink that writes SensorEvents in batches; bounds, policies and counters are BatchWriter's.
 
-    A row that the database refuses (no JSON, a time outside of its calendar, NUL in a sensor's name) is counted in `rejected`.
+    A row that the database refuses (no JSON, a time outside of its calendar, NUL in a name) is counted in `rejected`.
     """
 
     def __init__(self, conninfo: str, table: str = "reading", **options: Any) -> None:
