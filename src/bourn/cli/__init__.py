@@ -148,7 +148,7 @@ def sensors(
     seconds: Seconds = None,
 ) -> None:
     """Sensors alone, sending to a hub elsewhere; they wait for it when it is away."""
-    from bourn.device.sender import split_url
+    from bourn.device.tcp import split_url
 
     try:
         split_url(hub)
