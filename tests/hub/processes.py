@@ -21,7 +21,7 @@ from bourn.cli.processes import find_micropython
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 BOURN = [sys.executable, "-m", "bourn.cli"]
-LONGEST = ("--for", "5m")  # so that nothing goes on for ever where the tests themselves were killed
+LONGEST = ("--for", "15m")  # so that nothing goes on for ever where the tests themselves were killed
 LIMIT_S = 60  # of anything that is waited for; on a loaded machine a start takes seconds
 
 
