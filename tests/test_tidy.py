@@ -31,6 +31,9 @@ CORE = {
     "drivers",
     "grid",
     "sensor",
+    "ports",
+    "sources",
+    "policy",
     "scheduler",
     "operators",
     "wire",
@@ -39,7 +42,7 @@ CORE = {
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
-    "things": {"_compat", "clock", "chain", "drawing"},  # chain only when `pipe` is called, drawing when it is printed
+    "things": {"_compat", "clock", "chain", "drawing", "ports"},  # chain when `pipe` is called, the others when used
     "chain": {"_compat", "things", "fuse"},
     "fuse": set(),
     "batches": set(),
@@ -50,8 +53,11 @@ LAYERS = {
     "sensor": {"clock", "things"},
     "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
     "grid": set(),
+    "ports": {"things"},
+    "sources": {"things", "sensor"},
+    "policy": {"_compat", "operators"},
     "drivers": {"_compat", "clock", "grid", "drivers"},
-    "operators": {"_compat", "clock", "things", "chain", "operators", "spool"},  # spool: an outbox
+    "operators": {"_compat", "clock", "things", "chain", "ports", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},
@@ -119,6 +125,7 @@ MAY_PRINT = {
     "thingflow/": "output() and print_downstream() are asked to",
     "cli/": "talks to a person",
     "hub/repositories/screen.py": "the terminal is its repository",
+    "operators/output.py": "to print is what it is asked for",
 }
 MAY_EXECUTE = {
     "fuse.py": "text made of constants of that file alone: templates and frames; no value ever becomes text",

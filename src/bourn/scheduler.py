@@ -63,6 +63,7 @@ class Scheduler:
 
         thing.scheduler = self
         task = self.schedule_recurring(observe, interval_s, slack_s, at_once)
+        thing._cancel = task  # for a policy that finds that the stream has ended
         return task
 
     def schedule_sensor(self, sensor, interval_s, *sinks, **options):

@@ -54,21 +54,29 @@ def _goes_on(policy, thing, e):
 class OutputThing:
     """Emits events to the sinks connected to it, in the order in which they were connected."""
 
-    def __init__(self):
+    def __init__(self, ports=None):
         self._branches = ()  # replaced, never changed in place: a running dispatch keeps the one it began with
         self._emit = self._bind
         self._fan = []  # the guarded functions of a fan-out, while bound
         self.scheduler = None  # who observes this thing; operators that need time ask their source for it
         self.errors = 0  # exceptions that came out of branches of this thing
+        if ports:
+            from bourn.ports import open_ports
 
-    def connect(self, sink, policy="stop"):
+            open_ports(self, ports)
+
+    def connect(self, sink, policy="stop", port_mapping=None):
         """From the next event on `sink` receives this thing's events; returns the function that ends that.
 
         `sink` is an object with `on_next` (`on_completed` and `on_error` where it has them) or any callable.
         When it raises: with `policy="stop"` it is told by `on_error` and disconnected, with `"skip"` the event is
         passed over; a function `policy(thing, e)` decides by returning True to go on. `errors` counts it, and the
-        other sinks are not affected.
+        other sinks are not affected. `port_mapping=(output, input)` connects named ports (ports.py).
         """
+        if port_mapping:
+            from bourn.ports import connect
+
+            return connect(self, sink, policy, port_mapping)
         if not callable(getattr(sink, "on_next", sink)):
             raise TypeError("a sink is callable or has on_next(): %r" % (sink,))
         if policy not in ("stop", "skip") and not callable(policy):
