@@ -179,6 +179,26 @@ def read(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@app.command("plan", epilog="Example: bourn plan 30s 45s 60s --slack 10% --battery-mah 2600")
+def wake_plan(  # not `plan`: that is the module
+    intervals: Annotated[list[str], typer.Argument(help="How often each sensor is sampled, like 500ms 30s 5m 1h 1d.")],
+    slack: Annotated[
+        str, typer.Option(help="How late a sample may be to share a wake-up: 10% of its interval, or 5s.")
+    ] = "0%",
+    battery_mah: Annotated[float | None, typer.Option(help="Capacity: estimate how long the battery lasts.")] = None,
+    battery_v: Annotated[float, typer.Option(help="Its mean voltage.")] = 3.7,
+    wake_mj: Annotated[float, typer.Option(help="Energy of one wake-up: boot, sample, send now and then.")] = 50,
+    sleep_ua: Annotated[float, typer.Option(help="Current while asleep.")] = 10,
+) -> None:
+    """How often a device wakes for these intervals, and how long its battery lasts."""
+    from bourn.cli.plan import Battery, print_plan
+
+    try:
+        print_plan(intervals, slack, Battery(battery_mah, battery_v, wake_mj, sleep_ua) if battery_mah else None)
+    except ValueError as e:
+        raise Wrong(str(e)) from e
+
+
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
     if version:
