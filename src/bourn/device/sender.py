@@ -127,10 +127,12 @@ class Sender:
         """Send until the hub has everything, for `ms` milliseconds at most; True if it has."""
         end = self.clock.now() + ms
         while self.spool.waiting():
-            left = end - self.clock.now()
-            if left <= 0:
+            now = self.clock.now()
+            if now >= end:
                 return False
-            self.wait(left)
+            # There is no later now: a hub that comes back in this time is not to be missed by a long back-off.
+            self._retry_at = min(self._retry_at, now + BACKOFF_MS)
+            self.wait(end - now)
         return True
 
     def close(self) -> None:

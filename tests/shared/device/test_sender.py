@@ -611,6 +611,44 @@ def test_drain():
     pair.close()
 
 
+def test_drain_does_not_wait_for_a_long_backoff():
+    dialled = []
+
+    class Running(ManualClock):
+        """Each look at it takes 10 ms, so that a drain comes to its end."""
+
+        def now(self):
+            self._now += 10
+            return self._now
+
+    clock = Running()
+
+    def connect(host, port):
+        dialled.append(clock._now)
+        raise OSError(111, "refused")
+
+    path = folder("drain")
+    sender = Sender("tcp://127.0.0.1:9", "s1", SegmentSpool(path), clock, connect)
+    sender.on_next(("s1", 0, 1))
+    sender._attempts = 20
+    sender.wait(0)
+    sender.poller = NoWaiting()
+    assert not sender.drain(2500)
+    pauses = [dialled[i + 1] - dialled[i] for i in range(len(dialled) - 1)]
+    assert len(pauses) >= 5 and max(pauses) <= 2 * module.BACKOFF_MS, pauses
+    sender.close()
+    for name in os.listdir(path):
+        os.remove(path + "/" + name)
+    os.rmdir(path)
+
+
+class NoWaiting:
+    """Polls nothing, and takes no time."""
+
+    def poll(self, ms):
+        return []
+
+
 def test_urls():
     assert split_url("tcp://127.0.0.1:7007") == ("127.0.0.1", 7007)
     assert split_url("tcp://[::1]:80") == ("::1", 80)
