@@ -31,6 +31,7 @@ CORE = {
     "drivers",
     "grid",
     "sensor",
+    "input_thing",
     "ports",
     "sources",
     "policy",
@@ -50,6 +51,7 @@ LAYERS = {
     "handover": {"_compat", "things", "ring"},
     "asyncio_bridge": {"things", "ring"},
     "drawing": {"things", "chain"},
+    "input_thing": {"_compat"},
     "sensor": {"clock", "things"},
     "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
     "grid": set(),

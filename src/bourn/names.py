@@ -6,7 +6,8 @@ One string, because on a board a table of many small ones takes several times as
 HOMES = """
 _compat
 clock                   Clock
-things                  InputThing OutputThing SensorEvent
+things                  OutputThing SensorEvent
+input_thing             InputThing
 sensor                  SensorAsOutputThing
 chain                   Chain Operator each
 batches                 emit_batch

@@ -84,8 +84,10 @@ class Scheduler:
         slack = round(slack_s * 1000)
         if not 0 <= slack < interval:
             raise ValueError("0 <= slack_s < interval")
-        now = self.clock.now()
-        return self._add(function, interval, slack, now if at_once else self._grid(interval, now))
+        due = self.clock.now()
+        if not at_once:
+            due = self._grid(interval, due)
+        return self._add(function, interval, slack, due)
 
     def schedule_later_one_time(self, function, delay_s):
         """Call `function()` once, `delay_s` seconds from now; returns `cancel`."""
@@ -97,10 +99,10 @@ class Scheduler:
         An exception of a task comes out here; its next period is scheduled already, so calling again goes on.
         """
         while not self._stopped:
-            wake = self.next_wake()
-            if wake is None:
+            pause = self.next_wake()
+            if pause is None:
                 break
-            pause = wake - self.clock.now()
+            pause -= self.clock.now()
             if pause > 0:
                 self.wait(pause)
             if not self._stopped:
@@ -173,5 +175,5 @@ class Scheduler:
 def _ms(seconds):
     ms = round(seconds * 1000)
     if ms < 1:
-        raise ValueError("at least 0.001 s")
+        raise ValueError("under 1 ms")
     return ms

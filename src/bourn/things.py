@@ -21,21 +21,7 @@ from bourn import _compat
 
 # One reading. `ts` is integer milliseconds since 1970-01-01 UTC (a float would lose half of it on boards with
 # single precision); `val` is any JSON value, arrays included.
-SensorEvent = namedtuple("SensorEvent", ("sensor_id", "ts", "val"))
-
-
-class InputThing:
-    """Receives events; override what you need."""
-
-    def on_next(self, x):
-        """Take one event."""
-
-    def on_completed(self):
-        """The stream has ended; nothing comes after."""
-
-    def on_error(self, e):
-        """The stream has ended with the exception `e`; by default its traceback goes to stderr."""
-        _compat.print_exception(e)
+SensorEvent = namedtuple("SensorEvent", "sensor_id ts val")
 
 
 class Branch:
@@ -78,9 +64,9 @@ class OutputThing:
 
             return connect(self, sink, policy, port_mapping)
         if not callable(getattr(sink, "on_next", sink)):
-            raise TypeError("a sink is callable or has on_next(): %r" % (sink,))
+            raise TypeError("a sink is callable or has on_next()")
         if policy not in ("stop", "skip") and not callable(policy):
-            raise ValueError("policy: 'stop', 'skip' or a function")
+            raise ValueError("policy: stop, skip, function")
         branch = Branch(sink, policy)
         self._change(self._branches + (branch,))
         return lambda: self._detach(branch)
@@ -96,15 +82,15 @@ class OutputThing:
 
     def __str__(self):
         """The whole flow as a tree of text, for `print(thing)`."""
-        from bourn import drawing
+        from bourn.drawing import text
 
-        return drawing.text(self)
+        return text(self)
 
     def to_mermaid(self):
         """The whole flow as a Mermaid flowchart."""
-        from bourn import drawing
+        from bourn.drawing import mermaid
 
-        return drawing.mermaid(self)
+        return mermaid(self)
 
     def _change(self, branches):
         self._branches = branches
