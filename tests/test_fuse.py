@@ -108,6 +108,11 @@ OPERATORS: dict[str, Any] = {
     "where": lambda run, who: bourn.where(lambda x: run.call(who, x) % 3),
     "delta": lambda run, who: bourn.delta(2, key=lambda x: run.call(who, x)),
     "distinct": lambda run, who: bourn.distinct_until_changed(key=lambda x: run.call(who, x) // 2),
+    "tap": lambda run, who: bourn.tap(lambda x: run.call(who, x)),
+    "skip": lambda run, who: bourn.skip(2),
+    "scan": lambda run, who: bourn.scan(lambda total, x: run.call(who, total + x)),
+    "seeded": lambda run, who: bourn.scan(lambda total, x: max(total, run.call(who, x)), 1),
+    "take": lambda run, who: bourn.take(3),  # not generated; ends by itself
     "merge": lambda run, who: bourn.merge(run.other),  # not generated, with a state that leads to what comes after
 }
 

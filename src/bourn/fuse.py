@@ -25,6 +25,13 @@ _MOST_SHAPES = 512  # functions made of text are kept by their text; when there 
 TEMPLATES = {
     "stateless map.<locals>.make": "x = f(x)",
     "stateless where.<locals>.make": "if not predicate(x): skip",
+    "stateless tap.<locals>.make": "f(x)",
+    "place skip.<locals>.bind": "if state[0]: state[0] -= 1; skip",
+    "accumulate scan.<locals>.bind": """
+if state[0]: x = f(state[1], x)
+else: state[0] = True
+state[1] = x
+""",
     "change _Change": """
 val = state._key(x)
 if state._began and state._same(val, state._last): skip

@@ -17,15 +17,17 @@ def scan(f, seed=NONE):
 
     def bind(state, emit, complete, fail):
         def on_next(x):
-            so_far = state[0]
-            if so_far is not NONE:
-                x = f(so_far, x)
-            state[0] = x
+            if state[0]:
+                x = f(state[1], x)
+            else:
+                state[0] = True
+            state[1] = x
             emit(x)
 
         return on_next, complete, fail
 
-    return Operator(bind, lambda chain: [seed], name="scan", args=(f,))
+    # whether there is something so far, and what
+    return Operator(bind, lambda chain: [seed is not NONE, seed], name="scan", args=(f,))
 
 
 class _Reduce(Stage):
