@@ -37,10 +37,18 @@ class _Graph:
                 if waiting:
                     self.arrows.append((source, self._ends[id(thing)][0], False))
         elif id(thing) not in self._ends:
-            node = self._node(_source_label(thing), "source")
-            self._ends[id(thing)] = (node, node)
-            self._branches(thing)
+            for before in ("_owner", "_source"):  # of a named port, and of a thing that has them
+                if isinstance(getattr(thing, before, None), OutputThing):
+                    self._thing(getattr(thing, before))
+            if id(thing) not in self._ends:
+                self._leaf(thing, _source_label(thing), "source")
+                self._branches(thing)
         return self._ends[id(thing)]
+
+    def _leaf(self, thing, label, shape):
+        node = self._node(label, shape)
+        self._ends[id(thing)] = (node, node)
+        return node
 
     def _chain(self, chain):
         nodes = [self._node(_operator_label(op), "operator") for op in chain._operators]
@@ -58,6 +66,12 @@ class _Graph:
             first = self._sink(branch.sink)
             if first is not None:
                 self.arrows.append((self._ends[id(thing)][1], first, True))
+        ports = getattr(thing, "_ports", {})
+        for name in sorted(ports):
+            if ports[name] is not thing:
+                node = self._leaf(ports[name], "port " + name, "operator")
+                self.arrows.append((self._ends[id(thing)][1], node, True))
+                self._branches(ports[name])
 
     def _sink(self, sink):
         """The first node of a sink; None for an operator's ear at another thing, whose arrow the operator draws."""
@@ -70,8 +84,7 @@ class _Graph:
         elif isinstance(sink, OutputThing):
             self._thing(sink)
         elif id(sink) not in self._ends:
-            node = self._node(_name(sink), "sink")
-            self._ends[id(sink)] = (node, node)
+            self._leaf(sink, _name(sink), "sink")
         return self._ends[id(sink)][0]
 
 

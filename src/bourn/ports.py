@@ -66,6 +66,7 @@ def open_ports(thing, names, kind=Port):
     def dispatch_error(e, port=DEFAULT):
         return end(e) if port == DEFAULT else ports[port]._dispatch_error(e)
 
+    thing._ports = ports  # for who draws it
     thing.port = port
     thing._dispatch_next = dispatch_next
     thing._dispatch_completed = dispatch_completed

@@ -280,3 +280,15 @@ def test_from_port_to_port():
     parity.on_next(2)
     parity.on_next(3)
     assert sink.seen == [("left", 2)]
+
+
+def test_ports_are_drawn():
+    thing = OutputThing()
+    ways = thing.pipe(dispatch([(lambda x: x > 1, "hot")]))
+    ways.port("hot").pipe(take(1), Recorder())
+    ways.connect(Recorder())
+    picture = "OutputThing → Dispatcher\n├─ Recorder\n└─ port hot → take(1) → Recorder"
+    assert [str(thing), str(ways), str(ways.port("hot"))] == [picture] * 3
+    parity = Parity()
+    parity.port("odd").connect(Recorder())
+    assert str(parity) == str(parity.port("even")) == "Parity\n├─ port even\n└─ port odd → Recorder"
