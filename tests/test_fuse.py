@@ -25,7 +25,9 @@ class Run:
         self.nodes: list[bourn.OutputThing] = [self.source]
         self.sinks: list[Any] = []
         for parent, names in stages:
-            made = [OPERATORS[name](self, f"{len(self.nodes)}.{i}") for i, name in enumerate(names)]
+            made = []
+            for i, name in enumerate(names):
+                made += operators(name, self, f"{len(self.nodes)}.{i}")
             self.nodes.append(self.nodes[parent % len(self.nodes)].pipe(*made))
 
     def call(self, who: str, x: int) -> int:
@@ -109,12 +111,22 @@ OPERATORS: dict[str, Any] = {
     "delta": lambda run, who: bourn.delta(2, key=lambda x: run.call(who, x)),
     "distinct": lambda run, who: bourn.distinct_until_changed(key=lambda x: run.call(who, x) // 2),
     "tap": lambda run, who: bourn.tap(lambda x: run.call(who, x)),
+    "clamp": lambda run, who: bourn.clamp(-5, 8),
+    "calibrate": lambda run, who: bourn.calibrate(offset=-1),
+    "scan": lambda run, who: bourn.scan(lambda total, x: run.call(who, x) + total % 3),
+    "scan from": lambda run, who: bourn.scan(lambda total, x: run.call(who, x) - total % 3, 5),
     "skip": lambda run, who: bourn.skip(2),
-    "scan": lambda run, who: bourn.scan(lambda total, x: run.call(who, total + x)),
-    "seeded": lambda run, who: bourn.scan(lambda total, x: max(total, run.call(who, x)), 1),
-    "take": lambda run, who: bourn.take(3),  # not generated; ends by itself
+    "take": lambda run, who: bourn.take(3),
+    "pairwise": lambda run, who: (bourn.pairwise(), bourn.map(lambda pair: run.call(who, pair[1]))),
     "merge": lambda run, who: bourn.merge(run.other),  # not generated, with a state that leads to what comes after
 }
+
+
+def operators(name: str, run: Run, who: str) -> list[bourn.Operator]:
+    """One entry of OPERATORS; some are two that belong together."""
+    made = OPERATORS[name](run, who)
+    return list(made) if isinstance(made, tuple) else [made]
+
 
 events = st.lists(st.integers(-6, 9) | st.integers(-2, 9), max_size=8)
 actions = st.lists(
@@ -208,9 +220,9 @@ def test_a_traceback_shows_the_generated_line() -> None:
 
 def test_the_fuzzing_knows_every_template() -> None:
     found = set()
-    for make in OPERATORS.values():
-        operator = make(Run([]), "")
-        template = fuse._template(operator, operator.start(None) if operator.start else None)
-        if template:
-            found.add(template[0])
-    assert found == set(fuse.TEMPLATES.values())
+    for name in OPERATORS:
+        for operator in operators(name, Run([]), ""):
+            template = fuse._template(operator, operator.start(None) if operator.start else None)
+            if template:
+                found.add(template[0])
+    assert found == {template.strip() for template in fuse.TEMPLATES.values()}

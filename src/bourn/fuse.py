@@ -4,17 +4,17 @@ The closures are the semantics; what is generated here does the same, event by e
 a test holds it against them with random chains. It saves the calls between the operators and the one of the guard.
 
 An operator takes part if it is one of ours in TEMPLATES. Its template is what its `on_next` does: `x` is the event,
-`state` the operator's state, `skip` ends this event, `slow` is the closure itself, for what is rare and best left to
-it, `behind` what was bound behind it; other names are free variables of the function that made the closure, or local.
-State stays where the closures have it, so that a chain may change between the two at any time. A stage (stage.py) asks
-its state where to emit to, which may have changed under way; so does its template. Everything else, and what stands
-between two runs, is bound as on a board.
+`state` the operator's state, `skip` ends this event, `behind` is what was bound behind it; other names are free
+variables of the function that made the closure, names of its module, or local. State stays where the closures have it,
+so that a chain may change between the two at any time. A stage (stage.py) asks its state where to emit to, which may
+have changed under way; so does its template. Everything else, and what stands between two runs, is bound as on a board.
 """
 
 from __future__ import annotations
 
 import linecache
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,11 +26,24 @@ TEMPLATES = {
     "stateless map.<locals>.make": "x = f(x)",
     "stateless where.<locals>.make": "if not predicate(x): skip",
     "stateless tap.<locals>.make": "f(x)",
-    "place skip.<locals>.bind": "if state[0]: state[0] -= 1; skip",
+    "correct clamp.<locals>.make": """
+val = value(x)
+if val < low: x = like(x, low)
+elif val > high: x = like(x, high)
+""",
+    "correct calibrate.<locals>.make": "x = like(x, correct(value(x)))",
     "accumulate scan.<locals>.bind": """
 if state[0]: x = f(state[1], x)
 else: state[0] = True
 state[1] = x
+""",
+    "place skip.<locals>.bind": "if state[0]: state[0] -= 1; skip",
+    "change _Pairwise": """
+before = state._last
+state._last = x
+if not state._began: state._began = True; skip
+x = (before, x)
+if state.emit is not behind: state.emit(x); skip
 """,
     "change _Change": """
 val = state._key(x)
@@ -41,7 +54,7 @@ if state.emit is not behind: state.emit(x); skip
 """,
 }
 
-_NAME = re.compile(r"(?<![.\w])(?!(?:x|if|else|not|is|and|or|in|None|True|False|skip)\b)[a-z_]\w*")
+_NAME = re.compile(r"(?<![.\w])(?!(?:x|if|elif|else|not|is|and|None|True|skip)\b)[a-z_]\w*")
 _shapes: dict[str, Callable[..., Any]] = {}
 
 
@@ -138,7 +151,10 @@ def _template(operator: Any, state: Any) -> tuple[str, dict[str, Any]] | None:
         function = type(state)
     module = function.__module__.removeprefix("bourn.operators.")
     template = TEMPLATES.get(f"{module} {function.__qualname__}")
-    return (template, _free(function)) if template else None
+    if template is None:
+        return None
+    names = vars(sys.modules[function.__module__])
+    return template.strip(), {name: names[name] for name in _NAME.findall(template) if name in names} | _free(function)
 
 
 def _free(function: Any) -> dict[str, Any]:
@@ -152,16 +168,16 @@ def bind(operators: Sequence[Any], states: Sequence[Any], head: tuple[Any, Any, 
     for operator, state in zip(reversed(operators), reversed(states), strict=True):
         found = getattr(operator.bind, "__code__", None) and _template(operator, state)
         behind = emit.function() if isinstance(emit, Segment) and not found else emit
-        slow, complete, fail = operator.bind(state, behind, complete, fail)
+        closure, complete, fail = operator.bind(state, behind, complete, fail)
         if not found:
-            emit = slow
+            emit = closure
             continue
         segment = Segment(emit)
         if isinstance(emit, Segment):
             segment.emit = emit.emit
             segment.stages += emit.stages
-        names = set(_NAME.findall(found[0]))
-        values = {"state": state, "slow": slow, "behind": behind, **found[1]}
-        segment.stages.append((found[0].strip(), {name: values[name] for name in sorted(names & set(values))}))
+        values = {**found[1], "state": state, "behind": behind}
+        names = sorted(set(_NAME.findall(found[0])) & set(values))
+        segment.stages.append((found[0], {name: values[name] for name in names}))
         emit = segment
     return emit, complete, fail

@@ -3,7 +3,7 @@
 
 import gc
 
-from bourn import OutputThing, Scheduler, delta, distinct_until_changed, map, where
+from bourn import OutputThing, Scheduler, delta, distinct_until_changed, map, scan, skip, tap, where
 from bourn.testing import ManualClock
 
 LARGE = 1 << 70  # an object of its own on every build; on 32 bits that begins at 2**30
@@ -86,12 +86,16 @@ def test_operators_that_remember_cost_nothing():
     for name, make, few in (
         ("delta", lambda: delta(1), False),
         ("distinct_until_changed", distinct_until_changed, False),
+        ("scan", lambda: scan(lambda last, x: last if last > x else x, 0), False),
+        ("skip", lambda: skip(3), False),
+        ("tap", lambda: tap(ALWAYS[1]), False),
         ("delta, withheld", lambda: delta(1000), True),
     ):
         for number in (1, 3, 10):
             thing = OutputThing()
             thing.pipe(*([make()] + stages(number - 1, make()) + [sink]))
             run = emitting(thing, SMALL)
+            run()
             assert cost(run) == 0, (name, number)
             assert arrived(run) == (0 if few else 100), name
 
