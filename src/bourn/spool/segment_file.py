@@ -38,7 +38,10 @@ class Segment:
 
     @staticmethod
     def load(files, path):
-        """The segment in the file `path` as its header tells it (`next` only for a gap); None if the header is torn."""
+        """The segment in the file `path` as its header tells it (`next` only for a gap); None if the header is torn.
+
+        ValueError if it is of another version.
+        """
         size = files.size(path)
         file = files.open(path, "rb")
         try:
@@ -49,8 +52,10 @@ class Segment:
             return None
         head = data[: HEADER_BYTES - 4]
         magic, epoch, first = struct.unpack(_HEADER, head)
-        if magic != MAGIC or struct.unpack(">I", data[HEADER_BYTES - 4 : HEADER_BYTES])[0] != crc32(head):
+        if struct.unpack(">I", data[HEADER_BYTES - 4 : HEADER_BYTES])[0] != crc32(head):
             return None
+        if magic != MAGIC:
+            raise ValueError("%s was written by a newer Bourn; update this one, or move the file away" % path)
         segment = Segment(path, epoch.hex(), first)
         segment.size = size
         body = segment._record_at(data, HEADER_BYTES)

@@ -323,19 +323,21 @@ class SegmentSpool:
         if self._active is not None and self._segments[-1].size + need > self._segment_bytes:
             self._close_active()
         while self.size() + need + HEADER_BYTES > self._max_bytes:
-            files = len(self._segments)
-            self.trim()
-            if len(self._segments) < files:
-                continue
-            if self.policy != "drop_oldest" or not self._drop_oldest():
+            if not self._trimmed() and (self.policy != "drop_oldest" or not self._drop_oldest()):
                 return False
         return True
+
+    def _trimmed(self):
+        """Trim; True if that has made room."""
+        files = len(self._segments)
+        self.trim()
+        return len(self._segments) < files
 
     def _drop_oldest(self):
         """Turn the oldest file with records into a Gap in its place; False when there is none."""
         if self._active is not None:
             self._close_active()
-        if self.trim():
+        if self._trimmed():
             return True
         i = 0
         while i < len(self._segments) and self._segments[i].gap:

@@ -1,8 +1,10 @@
+# heap: 384k
 # timeout: 120
 """The segment spool: the contract, its bounds, and every way in which a disk can fail it."""
 
 import os
 import sys
+from binascii import crc32
 
 import spool_contract
 
@@ -30,15 +32,20 @@ class Folder:
         root = MEMORY if "shm" in os.listdir("/dev") else ".tools"
         self.path = "%s/bourn-%s-%d" % (root, os.urandom(4).hex(), Folder.count)
         os.mkdir(self.path)
+        self.files = []  # those that were opened here
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        for files in self.files:
+            for file in files._open:
+                file.close()
         self.clear()
         os.rmdir(self.path)
 
     def clear(self):
+        """Remove what is in it."""
         for name in os.listdir(self.path):
             os.remove(self.path + "/" + name)
 
@@ -66,7 +73,8 @@ class Epochs:
 
 
 def spool_at(folder, files=None, **options):
-    return SegmentSpool(folder.path, files=files or FaultyFiles(), **options)
+    folder.files = [one for one in folder.files if one._open] + [files or FaultyFiles()]
+    return SegmentSpool(folder.path, files=folder.files[-1], **options)
 
 
 def raises(kind, function, *arguments):
@@ -556,7 +564,7 @@ def test_a_changed_byte_never_gives_wrong_data():
         holes = torn = 0
         for name, data in files:
             for at in range(0, len(data), 1 if CPYTHON else 5):
-                for bits in (1, 0x80, 0xFF) if CPYTHON else (0xFF,):
+                for bits in (1, 0x80, 0xFF) if CPYTHON or name == "acked" else (0xFF,):
                     folder.clear()
                     for other, content in files:
                         folder.write(other, flip(content, at, bits) if other == name else content)
@@ -703,6 +711,45 @@ def test_a_length_that_cannot_be_costs_no_memory():
         assert 0 < Counting.longest <= 2048
 
 
+def test_a_note_of_acks_that_is_none_is_not_believed():
+    with Folder() as folder:
+        spool = spool_at(folder)
+        accepted = [(spool.append(record(i)), record(i)) for i in range(3)]
+        spool.ack(accepted[1][0])
+        spool.close()
+        assert spool_at(folder).acked() == accepted[1][0]
+        for data in (b"", b"5", b"null", b"[]", b'["e"]', b"[1,2,3]", b'{"a":1}', b"\xff", b'["e",1,2]', b"[[],1,2]"):
+            folder.write("acked", data)
+            spool = spool_at(folder)
+            assert spool.acked() is None and everything(spool) == accepted, data
+
+
+def test_a_file_of_a_newer_version_is_refused_and_kept():
+    with Folder() as folder:
+        spool = spool_at(folder)
+        spool.append(record(1))
+        spool.close()
+        name = folder.names()[0]
+        data = folder.read(name)
+        head = b"BRN2" + data[4:20]
+        newer = head + crc32(head).to_bytes(4, "big") + data[24:]
+        folder.write(name, newer)
+        assert "newer" in str(raises(ValueError, spool_at, folder))
+        assert folder.read(name) == newer
+
+
+def test_an_ack_of_the_beginning_of_this_epoch_covers_all_older_ones():
+    with Folder() as folder:
+        spool = spool_at(folder)
+        place = spool.append(record(1))
+        spool.close()
+        spool = spool_at(folder)
+        spool.ack((spool.epoch, 0))
+        assert spool.waiting() == 0
+        spool.ack(place)
+        assert spool.acked() == (spool.epoch, 0)
+
+
 def test_what_is_left_of_a_replacement_is_removed():
     with Folder() as folder:
         spool = spool_at(folder)
@@ -738,6 +785,7 @@ def fill_disk(policy, full_after, writes, torn):
         spool = bounded(folder, policy, files=files)
         accepted = []
         failed = refused = 0
+        troubles = 0
         for i in range(1, 41):
             if policy != "drop_oldest" and len(accepted) % 9 == 8:
                 spool.ack(accepted[-3][0])
@@ -752,6 +800,9 @@ def fill_disk(policy, full_after, writes, torn):
             else:
                 accepted.append((place, record(i)))
                 assert place == (spool.epoch, len(accepted))
+            if i % 8 and troubles == failed + refused + spool.counters["torn"]:
+                continue  # nothing new
+            troubles = failed + refused + spool.counters["torn"]
             assert 600 >= spool.size() == sum([len(folder.read(name)) for name in folder.names("")])
             assert [segment for segment in spool._segments if segment.next == segment.first] == []
             acked = spool.acked()[1] if spool.acked() else 0
@@ -761,6 +812,8 @@ def fill_disk(policy, full_after, writes, torn):
             if spool.size():  # with room for a Gap only once the next record has made room for itself
                 assert len(data_of(entries)) + len(lost(entries)) == len(accepted) - acked
                 assert spool.counters["dropped"] == len(lost(entries))
+            if writes == 1:  # then there is room for the Gap itself
+                assert [gap for gap in gaps_of(entries) if gap.reason != "full"] == []
         counters = spool.counters
         assert (counters["appended"], counters["refused"]) == (len(accepted), refused)
         if policy == "drop_oldest":
@@ -785,13 +838,53 @@ def test_a_full_disk_at_every_write_with_every_policy():
         troubles = 0
         for full_after in range(1, 33, 1 if CPYTHON else 3):
             for writes in (1, 2, 3, 8) if CPYTHON else (1, 3):
-                for torn in (0, 1, 12):
+                for torn in (0, 12):
                     try:
                         troubles += fill_disk(policy, full_after, writes, torn)
                     except AssertionError:
                         print("policy", policy, "full_after", full_after, "writes", writes, "torn", torn)
                         raise
         assert troubles
+
+
+def test_a_full_disk_costs_what_was_acknowledged_first():
+    with Folder() as folder:
+        files = FullFor(1 << 30, 1, 0)
+        spool = bounded(folder, "drop_oldest", files=files)
+        accepted = [(spool.append(record(i)), record(i)) for i in range(1, 15)]
+        spool.ack(accepted[9][0])
+        files.full_after = files.until = files.writes + 1
+        accepted.append((spool.append(record(15)), record(15)))
+        assert spool.counters["dropped"] == 0 and accepted[-1][0]
+        assert everything(spool, accepted[9][0]) == accepted[10:]
+
+
+def test_a_full_disk_costs_a_gap_that_was_acknowledged_first():
+    with Folder() as folder:
+        files = FullFor(1 << 30, 1, 0)
+        spool = bounded(folder, "drop_oldest", files=files)
+        while not spool.counters["dropped"]:
+            spool.append(record(1))
+        dropped = spool.counters["dropped"]
+        spool.ack((spool.epoch, dropped))
+        spool._max_bytes = 1000  # the spool has room, the disk has not
+        files.full_after = files.until = files.writes + 1
+        assert spool.append(record(2))
+        assert spool.counters["dropped"] == dropped and gaps_of(everything(spool)) == []
+
+
+def test_a_full_disk_for_the_gap_itself_leaves_it_all_the_same():
+    with Folder() as folder:
+        files = FullFor(1 << 30, 1, 0)
+        spool = bounded(folder, "drop_oldest", files=files)
+        while not spool.counters["dropped"]:
+            files.full_after = files.until = files.writes + 1 if spool.size() > 590 else 1 << 30
+            spool.append(record(1))
+        entries = everything(spool)
+        assert entries[0][1] == Gap(1, spool.counters["dropped"], "full")
+        assert spool.size() == sum([len(folder.read(name)) for name in folder.names("")])
+        spool.close()
+        assert everything(bounded(folder, "drop_oldest")) == entries
 
 
 def test_a_full_disk_at_close_forgets_acks_only():
@@ -968,7 +1061,7 @@ def test_power_cut_that_loses_what_was_not_synced():
 
 
 def test_power_cut_when_the_caller_syncs():
-    cut_everywhere(3, False, (0, 1, 8, 27, 50) if CPYTHON else (0, 27))
+    cut_everywhere(3, False, (0, 1, 8, 27, 50) if CPYTHON else (27,))
     cut_everywhere(3, True, (0,))
 
 
@@ -976,7 +1069,7 @@ def test_power_cut_again_while_it_opens():
     with Folder() as folder:
         steps = Steps()
         reference = Run(folder, steps)
-        for step in range(1, steps.steps + 1, 1 if CPYTHON else 4):
+        for step in range(1, steps.steps + 1, 2 if CPYTHON else 7):
             for second in range(1, 12, 1 if CPYTHON else 3):
                 for lose_unsynced in (False, True):
                     folder.clear()
