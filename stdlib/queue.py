@@ -22,7 +22,6 @@ import threading
 from _thread import allocate_lock
 
 _FIRST = 8  # items a deque has room for at first; MicroPython's is made for a number, and doubled when it is full
-_MOST_SPARE = 8  # gates kept for the next waits
 
 try:
     deque((), 1, 1)
@@ -64,7 +63,8 @@ class Queue:
     """First in, first out; at most `maxsize` items where that is above 0."""
 
     # Everything is under `mutex`. `queue` holds the items and changes in `_put` and `_get` only, which a subclass may
-    # replace together with `_init` and `_qsize`; where it has not (`_plain`) their work is done in place, without a call.
+    # replace together with `_init` and `_qsize`; where it has not, and the queue is not shut down, `_plain` says that
+    # their work may be done in place, without a call.
 
     def __init__(self, maxsize=0):
         self.maxsize = maxsize
@@ -102,20 +102,16 @@ class Queue:
         if timeout is not None:
             _check(block, timeout)
         with self.mutex:
-            if self.is_shutdown:
-                raise ShutDown
-            if self.maxsize > 0 and self.maxsize <= (len(self.queue) if self._plain else self._qsize()):
-                self._put_later(item, block, timeout)
-            elif self._plain:
+            if self._plain and not 0 < self.maxsize <= len(self.queue):
                 try:
                     self.queue.append(item)
                 except IndexError:
                     self._put(item)
             else:
-                self._put(item)
+                self._put_later(item, block, timeout)
             self.unfinished_tasks += 1
             getters = self._getters
-            if getters.coming or not getters.gates:
+            if not getters.gates or getters.coming:
                 return
             getters.coming = True
             gate = getters.gates.pop(0)
@@ -126,14 +122,12 @@ class Queue:
         if timeout is not None:
             _check(block, timeout)
         with self.mutex:
-            if not (self.queue if self._plain else self._qsize()):
-                item = self._get_later(block, timeout)
-            elif self._plain:
+            if self._plain and self.queue:
                 item = self.queue.popleft()
             else:
-                item = self._get()
+                item = self._get_later(block, timeout)
             putters = self._putters
-            if putters.coming or not putters.gates:
+            if not putters.gates or putters.coming:
                 return item
             putters.coming = True
             gate = putters.gates.pop(0)
@@ -146,72 +140,91 @@ class Queue:
     def get_nowait(self):
         return self.get(False)
 
-    # Waiting. These are called with the mutex held, and return or raise with it held.
+    # Waiting. These are called with the mutex held, and return or raise with it held. Without a time-out nothing is
+    # allocated on the way: what takes long here keeps the others from the mutex.
 
-    def _has_item(self):
-        return self._qsize() > 0
-
-    def _has_space(self):
+    def _is_ready(self, sleepers):
+        """Whether there is what these sleepers wait for."""
+        if sleepers is self._getters:
+            return self._qsize() > 0
         return not 0 < self.maxsize <= self._qsize()
 
     def _put_later(self, item, block, timeout):
-        self._wait(self._putters, self._has_space, Full, block, timeout)
+        putters = self._putters
+        self._wait(putters, block, timeout)
         try:
             if self.is_shutdown:
                 raise ShutDown
             self._put(item)
         finally:
-            if self._has_space():
-                self._putters.open_next()
+            if putters.gates and self._is_ready(putters):
+                putters.open_next()
 
     def _get_later(self, block, timeout):
-        self._wait(self._getters, self._has_item, Empty, block, timeout)
+        getters = self._getters
+        self._wait(getters, block, timeout)
         try:
             return self._get()
         finally:
-            if self._has_item():
-                self._getters.open_next()
+            if getters.gates and self._is_ready(getters):
+                getters.open_next()
 
-    def _wait(self, sleepers, ready, refusal, block, timeout):
-        """Return as soon as `ready()`."""
-        deadline = None
-        while not ready():
+    def _wait(self, sleepers, block, timeout):
+        """Return as soon as `sleepers` have what they wait for; raise when that can't be, or not in time."""
+        if block and timeout is not None:
+            return self._wait_within(sleepers, threading._Deadline(threading._microseconds(timeout)))
+        while not self._is_ready(sleepers):
             if self.is_shutdown:
                 raise ShutDown
             if not block:
-                raise refusal
-            if not deadline:
-                deadline = threading._Deadline(threading._microseconds(timeout))
-            us = deadline.left()
-            if us is not None:
-                if us <= 0:
-                    raise refusal
-                us = min(us, threading._LONGEST_US)
-            self._sleep(sleepers, ready, us)
-
-    def _sleep(self, sleepers, ready, us):
-        """Sleep without the mutex until somebody opens our gate or the time is over."""
-        gate = sleepers.spare.pop() if us is None and sleepers.spare else threading._gate(us)
-        sleepers.gates.append(gate)
-        opened = passed = False
-        try:
+                raise Empty if sleepers is self._getters else Full
+            gate = sleepers.spare.pop() if sleepers.spare else threading._gate(None)
+            sleepers.gates.append(gate)
             self.mutex.release()
-            opened = threading._sleep(gate, us)
-            passed = True
-        finally:
+            try:
+                gate.acquire()
+            except BaseException:
+                self._give_up(sleepers, gate)
+                raise
+            threading._woken()
             self.mutex.acquire()
-            if not opened and gate in sleepers.gates:
-                sleepers.gates.remove(gate)
-            else:
-                if not opened:
-                    gate.acquire()  # it is being opened
+            sleepers.coming = False
+            sleepers.spare.append(gate)
+
+    def _wait_within(self, sleepers, deadline):
+        while not self._is_ready(sleepers):
+            if self.is_shutdown:
+                raise ShutDown
+            us = deadline.left()
+            if us <= 0:
+                raise Empty if sleepers is self._getters else Full
+            us = min(us, threading._LONGEST_US)
+            gate = threading._gate(us)
+            sleepers.gates.append(gate)
+            self.mutex.release()
+            try:
+                opened = threading._sleep(gate, us)
+            except BaseException:
+                self._give_up(sleepers, gate)
+                raise
+            if opened:
+                threading._woken()
+                self.mutex.acquire()
                 sleepers.coming = False
-                if not passed and ready():
-                    sleepers.open_next()
-            if us is None and len(sleepers.spare) < _MOST_SPARE:
-                sleepers.spare.append(gate)
             else:
-                threading._keep(gate)
+                self._give_up(sleepers, gate)
+            threading._keep(gate)
+
+    def _give_up(self, sleepers, gate):
+        """Nobody is going to open `gate` any more; who was woken with it and does not come has the next one woken."""
+        self.mutex.acquire()
+        if gate in sleepers.gates:
+            sleepers.gates.remove(gate)
+            return
+        gate.acquire()  # it is being opened
+        sleepers.coming = False
+        if self._is_ready(sleepers):
+            sleepers.open_next()
 
     def qsize(self):
         with self.mutex:
@@ -245,6 +258,7 @@ class Queue:
         """No more items come in; `get` raises ShutDown once none is left, or, where `immediate`, from now on."""
         with self.mutex:
             self.is_shutdown = True
+            self._plain = False
             if immediate:
                 while self._qsize():
                     self._get()

@@ -845,6 +845,7 @@ class Thread:
             self._started.set()
             self._ended.set()
             return
+        _woken()
         self._started.set()
         try:
             if _trace_hook and hasattr(sys, "settrace"):
@@ -1159,17 +1160,54 @@ def _shutdown():
         _previous_atexit()
 
 
-def _print_line(*args, sep=" ", end="\n", file=None, flush=False):
-    """`print` in one piece: MicroPython's writes each argument by itself, and the lines of two threads tear."""
-    text = (" " if sep is None else sep).join([str(one) for one in args]) + ("\n" if end is None else end)
-    if file is None:
-        with _print_mutex:
-            sys.stdout.write(text)
-    else:
-        file.write(text)
-
-
+# `print`. MicroPython's writes each argument by itself, so that the lines of two threads tear, and without a GIL the
+# thread that an item has woken may print before the one that has just put it, and goes on to say so. CPython's goes on
+# for 5 ms before another thread runs at all. So here a line is written in one piece, and the first line of a thread that
+# was just started, or woken by a queue, lets somebody else's line go first if one comes within about 10 ms.
+# `_lines` counts them, under `_print_mutex`; `_fresh` is the ident of the thread woken last, `_fresh_lines` the count then.
+_FIRST_WORD_PAUSES = 40
+# Those who wait so hold `_polite_mutex`: of two, the first to come speaks first.
 _print_mutex = allocate_lock()
+_polite_mutex = allocate_lock()
+_lines = 0
+_fresh = None
+_fresh_lines = 0
+
+
+def _woken():
+    """Note that this thread has just been woken by another."""
+    global _fresh, _fresh_lines
+    _fresh_lines = _lines
+    _fresh = get_ident()
+
+
+def _print_line(*args, sep=" ", end="\n", file=None, flush=False):
+    """`print`, a line in one piece."""
+    global _fresh
+    text = (" " if sep is None else sep).join([str(one) for one in args]) + ("\n" if end is None else end)
+    if file is not None:
+        file.write(text)
+        return
+    if _fresh == get_ident():
+        _fresh = None
+        seen = _fresh_lines
+        with _polite_mutex:
+            pauses = _FIRST_WORD_PAUSES
+            while pauses and _lines == seen:
+                pauses -= 1
+                time.sleep(0.0002)
+            _write_line(text)
+    else:
+        _write_line(text)
+
+
+def _write_line(text):
+    global _lines
+    with _print_mutex:
+        _lines += 1
+        sys.stdout.write(text)
+
+
 _plain_print = builtins.print  # `builtins.print = threading._plain_print` takes the change back
 _previous_atexit = None
 if hasattr(sys, "atexit"):
