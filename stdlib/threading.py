@@ -753,13 +753,17 @@ if hasattr(_thread, "get_native_id"):
     get_native_id = _thread.get_native_id
 
 
-def _next_name(target):
+def _counter():
+    """The number of the next thread without a name."""
     global _names
     with _active_limbo_lock:
         _names += 1
-        number = _names
+        return _names
+
+
+def _next_name(target):
     name = getattr(target, "__name__", None)
-    return "Thread-%d (%s)" % (number, name) if name else "Thread-%d" % number
+    return "Thread-%d (%s)" % (_counter(), name) if name else "Thread-%d" % _counter()
 
 
 class Thread:
@@ -866,7 +870,11 @@ class Thread:
         except SystemExit:
             pass
         except BaseException as e:
-            _say("Exception in threading.excepthook:", e)
+            if hasattr(sys, "excepthook"):
+                sys.stderr.write("Exception in threading.excepthook:\n")
+                sys.excepthook(type(e), e, getattr(e, "__traceback__", None))
+            else:
+                _say("Exception in threading.excepthook:", e)
 
     def _end(self):
         for values in self._locals:
@@ -1059,15 +1067,11 @@ def excepthook(args):
 
 
 def _say(line, e):
-    if hasattr(sys, "print_exception"):
-        import io
+    import io
 
-        out = io.StringIO()
-        sys.print_exception(e, out)
-        sys.stderr.write(line + "\n" + out.getvalue())
-    else:
-        sys.stderr.write(line + "\n")
-        sys.excepthook(type(e), e, e.__traceback__)
+    out = io.StringIO()
+    sys.print_exception(e, out)
+    sys.stderr.write(line + "\n" + out.getvalue())
 
 
 if _NATIVE and hasattr(_thread, "_excepthook"):
