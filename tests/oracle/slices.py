@@ -86,6 +86,8 @@ class _Adapter(ast.NodeTransformer):
 
     def visit_List(self, node):
         self.generic_visit(node)
+        if not node.elts:
+            return ast.Call(ast.Name("SafeList", ast.Load()), [], [])
         starred = [one for one in node.elts if isinstance(one, ast.Starred)]
         if not starred:
             return node
@@ -94,8 +96,6 @@ class _Adapter(ast.NodeTransformer):
 
     def visit_Assign(self, node):
         self.generic_visit(node)
-        if isinstance(node.value, ast.List) and not node.value.elts:
-            node.value = ast.Call(ast.Name("SafeList", ast.Load()), [], [])
         if ast.unparse(node.value) == "inputs.copy()":
             node.value = ast.Call(ast.Name("SafeList", ast.Load()), [ast.Name("inputs", ast.Load())], [])
         return node
