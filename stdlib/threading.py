@@ -221,12 +221,13 @@ class _Waiters:
         return True
 
     def _wake(self, n):
-        """Open the gates of the `n` who have waited longest."""
+        """Open the gates of the `n` who have waited longest; how many there were."""
         with self._mutex:
             gates = self._waiters[:n]
             self._waiters[:n] = []
         for gate in gates:
             gate.release()
+        return len(gates)
 
 
 # Locks.
@@ -696,41 +697,22 @@ class Barrier:
 
 # Threads.
 
-# `_active` is every thread that runs and has a Thread, by ident; `_limbo` those being started. Both change under
-# `_active_limbo_lock` only, and `_active` by putting another dict in its place: it may be read without the lock.
-# A thread takes itself out before its ident can be another's, and with it go its values in every `local`.
+# `_active` is every thread that runs and has a Thread, by ident; `_limbo` those being started: both under
+# `_active_limbo_lock`. A thread takes itself out before its ident can be another's, and with it go its values in every
+# `local`; an RLock that it forgot to release stays locked, since its owner is the Thread and not the ident.
 _active = {}
 _limbo = {}
 _active_limbo_lock = allocate_lock()
 _names = 0  # how many threads got a name by number, under the same lock
-_stack_size = 0
 _trace_hook = None
 _profile_hook = None
-
-
-def _set_active(ident, thread):
-    """Put `thread` in, or take the entry out where it is None; under the lock."""
-    global _active
-    threads = _active.copy()
-    if thread:
-        threads[ident] = thread
-    else:
-        threads.pop(ident, None)
-    # A release and an acquire: the dict is whole for other processors before they can find it.
-    _barrier.acquire()
-    _barrier.release()
-    _barrier.acquire()
-    _barrier.release()
-    _active = threads
-
-
-_barrier = allocate_lock()
 
 
 def _token():
     """What this thread is known by as an owner: its Thread, since idents come again; a foreign thread has but its ident."""
     ident = get_ident()
-    thread = _active.get(ident)
+    with _active_limbo_lock:
+        thread = _active.get(ident)
     return thread._token if thread else ident
 
 
@@ -841,7 +823,7 @@ class Thread:
             with _active_limbo_lock:
                 self._ident = ident
                 self._native_id = native_id
-                _set_active(ident, self)
+                _active[ident] = self
                 del _limbo[self]
         except BaseException as e:  # no memory
             self._trouble = e  # is raised by `start`
@@ -881,7 +863,7 @@ class Thread:
             values.forget(self)
         self._locals = []
         with _active_limbo_lock:
-            _set_active(self._ident, None)
+            _active.pop(self._ident, None)
         self._ended.set()
 
     def join(self, timeout=None):
@@ -972,7 +954,7 @@ class _Unstarted(Thread):
         self._ident = get_ident()
         self._native_id = native_id
         with _active_limbo_lock:
-            _set_active(self._ident, self)
+            _active[self._ident] = self
         return self
 
 
@@ -1001,7 +983,9 @@ _main_thread = _MainThread("MainThread", False)
 
 
 def current_thread():
-    return _active.get(get_ident()) or _foreign()
+    with _active_limbo_lock:
+        thread = _active.get(get_ident())
+    return thread or _foreign()
 
 
 def main_thread():
@@ -1022,16 +1006,11 @@ currentThread = current_thread  # noqa: N816 - CPython's old name
 activeCount = active_count  # noqa: N816 - CPython's old name
 
 
-def stack_size(size=None):
-    """The stack in bytes of threads to come, 0 for the port's own choice; a size sets it. MicroPython's resets it."""
-    global _stack_size
-    before = _stack_size
-    if size is not None:
-        if size < 0:
-            raise ValueError("size must be 0 or a positive value")
-        _thread.stack_size(size)
-        _stack_size = size
-    return before
+def stack_size(size=0):
+    """The stack in bytes of threads to come was so much, and is now `size`; 0 is the port's own choice."""
+    if size < 0:
+        raise ValueError("size must be 0 or a positive value")
+    return _thread.stack_size(size)
 
 
 def settrace(function):
