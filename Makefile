@@ -30,7 +30,7 @@ check: .venv/.dev ## format, lint, types, layers, package, docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_package.py $(wildcard tests/test_docs.py)
 
-bench: .venv/.dev tools ## ratios against peers, into benchmarks/RESULTS.md
+bench: .venv/.bench tools ## ratios against peers, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: .venv/.dev tools ## the long runs
@@ -58,3 +58,6 @@ SETUP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/nu
 
 .venv/.dev: pyproject.toml tools/venv.py
 	@$(SETUP) dev
+
+.venv/.bench: pyproject.toml tools/venv.py
+	@$(SETUP) bench

@@ -1,4 +1,4 @@
-"""Makes .venv and installs this project into it, editable: `python3 tools/venv.py demo|dev`.
+"""Makes .venv and installs this project into it, editable: `python3 tools/venv.py demo|dev|bench`.
 
 Works where Debian's python3-venv is not installed: the environment is made without pip, and the pip of the
 interpreter that runs this file installs into it. An old Python must be able to read this file: it says what is wrong.
@@ -13,7 +13,7 @@ OLDEST_PIP = (22, 3)  # the first with --python
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
-SETS = {"demo": ["demo"], "dev": ["demo", "dev"]}
+SETS = {"demo": ["demo"], "dev": ["demo", "dev"], "bench": ["demo", "dev", "bench"]}
 
 
 def fail(message):
@@ -76,9 +76,12 @@ def main():
     check_python()
     make_venv()
     install(sys.argv[1])
-    for name in SETS if sys.argv[1] == "dev" else ["demo"]:
+    for name in SETS[sys.argv[1]]:
         with open(os.path.join(VENV, f".{name}"), "w") as stamp:
             stamp.write(f"{sys.version}\n")
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    fail("interrupted; the same command goes on from here")

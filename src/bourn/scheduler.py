@@ -8,47 +8,48 @@ makes the grid the same after a task was removed and added again. A task with sl
 window and then runs every task whose window is open, which is optimal for fixed windows.
 
 The planner (`next_wake`, `run_due`) asks nobody for the time. `run_forever` is the blocking driver; what it
-waits with is an argument, so that a program with a socket waits in `poll` and still needs one thread only.
+waits with is an argument, so that a program with a socket waits in `poll` and still needs one thread only. Other
+ways to wait are in `bourn.drivers`. All calls but `stop` belong to the one thread that runs the scheduler.
 """
 
 from bourn.clock import Clock
 
 
 class Task:
-    """One scheduled function; `cancel()` is safe at any point, also inside the function itself."""
+    """One scheduled function. Call the task, or its `cancel`, to end it: at any point, also inside the function."""
 
-    def __init__(self, run, interval, slack, due):
+    def __init__(self, tasks, order, run, interval, slack, due):
+        self._tasks = tasks
+        self.order = order  # of adding: decides who runs first at equal due times
         self.run = run
         self.interval = interval  # ms; 0 = once
         self.slack = slack  # ms, < interval
-        self.due = due  # ms on the planner's time, always on the grid
+        self.due = due  # ms on the planner's time, on the grid except for a first run at once
         self.missed = 0  # periods that passed while something else held the thread
-        self.cancelled = False
 
     def cancel(self):
         """From now on the function is not called any more."""
-        self.cancelled = True
+        if self in self._tasks:
+            self._tasks.remove(self)
 
-
-def _ms(seconds, name):
-    ms = round(seconds * 1000)
-    if ms < 1:
-        raise ValueError("%s must be at least 0.001 s, not %r" % (name, seconds))
-    return ms
+    __call__ = cancel
 
 
 class Scheduler:
     """Runs tasks on one common grid: no drift, no burst after a stall, deterministic order.
 
     `wait(ms)` may return early; by default it is `clock.sleep`. `phase_ms` moves this device's whole grid, so that
-    a fleet does not wake in the same instant.
+    a fleet does not wake in the same instant. What is scheduled is returned as its own `cancel`: a function without
+    arguments, which counts in `missed` the periods that were skipped.
     """
 
     def __init__(self, clock=None, wait=None, phase_ms=0):
         self.clock = clock or Clock()
-        self._wait = wait or self.clock.sleep
-        self._phase = phase_ms
-        self._tasks = []  # in the order in which they were added, which is also the order at equal due times
+        self.wait = wait or self.clock.sleep
+        self.wake = None  # a driver's function that ends `wait` at once; the one thing `stop` needs of it
+        self.phase_ms = phase_ms
+        self._tasks = []  # by due time, then by order of adding; changed in place only
+        self._added = 0
         self._stopped = False
 
     # -- what ThingFlow's users know
@@ -60,46 +61,56 @@ class Scheduler:
             if thing._observe() is False:
                 task.cancel()
 
-        task = self._add(observe, interval_s, slack_s, at_once)
-        return task.cancel
+        thing.scheduler = self
+        task = self.schedule_recurring(observe, interval_s, slack_s, at_once)
+        return task
 
-    def schedule_sensor(self, sensor, interval_s, *sinks):
-        """Sample `sensor` every `interval_s` seconds into `sinks`; returns `cancel`."""
-        from bourn.things import SensorAsOutputThing
+    def schedule_sensor(self, sensor, interval_s, *sinks, **options):
+        """Sample `sensor` every `interval_s` seconds into `sinks`; options as schedule_periodic; returns `cancel`."""
+        from bourn.sensor import SensorAsOutputThing
 
         thing = SensorAsOutputThing(sensor, self.clock)
         for sink in sinks:
             thing.connect(sink)
-        return self.schedule_periodic(thing, interval_s)
+        return self.schedule_periodic(thing, interval_s, **options)
 
     def schedule_recurring(self, function, interval_s, slack_s=0, at_once=False):
-        """Call `function()` every `interval_s` seconds; returns `cancel`."""
-        return self._add(function, interval_s, slack_s, at_once).cancel
+        """Call `function()` every `interval_s` seconds, at most `slack_s` late if that saves a wake-up.
+
+        The first time is the next multiple of the interval, or now with `at_once`. Returns `cancel`.
+        """
+        interval = _ms(interval_s)
+        slack = round(slack_s * 1000)
+        if not 0 <= slack < interval:
+            raise ValueError("slack_s: from 0 to below the interval")
+        now = self.clock.now()
+        return self._add(function, interval, slack, now if at_once else self._grid(interval, now))
 
     def schedule_later_one_time(self, function, delay_s):
         """Call `function()` once, `delay_s` seconds from now; returns `cancel`."""
-        task = Task(function, 0, 0, self.clock.now() + _ms(delay_s, "delay"))
-        self._tasks.append(task)
-        return task.cancel
+        return self._add(function, 0, 0, self.clock.now() + _ms(delay_s))
 
     def run_forever(self):
         """Run what is due and wait in between, until nothing is scheduled or `stop` was called.
 
         An exception of a task comes out here; its next period is scheduled already, so calling again goes on.
         """
-        self._stopped = False
         while not self._stopped:
             wake = self.next_wake()
             if wake is None:
-                return
+                break
             pause = wake - self.clock.now()
             if pause > 0:
-                self._wait(pause)
-            self.run_due(self.clock.now())
+                self.wait(pause)
+            if not self._stopped:
+                self.run_due(self.clock.now())
+        self._stopped = False  # only now: a `stop` that came before the loop began is not lost
 
     def stop(self):
-        """`run_forever` returns after the task that is running now."""
+        """`run_forever` returns after the task that is running now; at once where the driver's wait can be ended."""
         self._stopped = True
+        if self.wake:
+            self.wake()
 
     # -- the planner: pure, on the planner's time in ms
 
@@ -107,7 +118,9 @@ class Scheduler:
         """The latest time (ms) to which everything may sleep, or None when nothing is scheduled."""
         wake = None
         for task in self._tasks:
-            if not task.cancelled and (wake is None or task.due + task.slack < wake):
+            if wake is not None and task.due >= wake:
+                break  # so are all behind it
+            if wake is None or task.due + task.slack < wake:
                 wake = task.due + task.slack
         return wake
 
@@ -116,36 +129,56 @@ class Scheduler:
 
         A period that has passed entirely is skipped and counted in the task's `missed`.
         """
-        # The place in the list breaks ties: MicroPython's sort is not stable.
-        due = [(t.due, i, t) for i, t in enumerate(self._tasks) if t.due <= now and not t.cancelled]
-        due.sort()
+        tasks = self._tasks
         ran = 0
-        for _, _, task in due:
-            if task.cancelled:  # by one that ran just before it
-                continue
+        while tasks and tasks[0].due <= now:
+            task = tasks.pop(0)
             if task.interval:
-                following = self._grid(task.interval, now + 1)
-                task.missed += max(0, (following - task.due) // task.interval - 1)
-                task.due = following
-            else:
-                task.cancelled = True
+                due = self._grid(task.interval, now + 1)
+                task.missed += (due - task.due - 1) // task.interval
+                task.due = due
+                self._place(task)
             ran += 1
             task.run()
             if self._stopped:
                 break
-        self._tasks = [t for t in self._tasks if not t.cancelled]
         return ran
 
-    def _add(self, run, interval_s, slack_s, at_once):
-        interval = _ms(interval_s, "interval")
-        slack = int(slack_s * 1000)
-        if not 0 <= slack < interval:
-            raise ValueError("slack must be at least 0 and shorter than the interval, not %r" % (slack_s,))
-        now = self.clock.now()
-        task = Task(run, interval, slack, now if at_once else self._grid(interval, now))
-        self._tasks.append(task)
+    def rebase(self, phase_ms, after):
+        """Move the grid to `phase_ms`; what recurs is next due at its first place there later than `after` (ms)."""
+        self.phase_ms = phase_ms
+        for task in self._tasks[:]:
+            if task.interval:
+                self._tasks.remove(task)
+                task.due = self._grid(task.interval, after + 1)
+                self._place(task)
+
+    def _add(self, run, interval, slack, due):
+        self._added += 1
+        task = Task(self._tasks, self._added, run, interval, slack, due)
+        self._place(task)
         return task
+
+    def _place(self, task):
+        tasks = self._tasks
+        low = 0
+        high = len(tasks)
+        while low < high:
+            middle = (low + high) // 2
+            other = tasks[middle]
+            if other.due < task.due or (other.due == task.due and other.order < task.order):
+                low = middle + 1
+            else:
+                high = middle
+        tasks.insert(low, task)
 
     def _grid(self, interval, at):
         """The first due time of `interval` that is not before `at`."""
-        return at + (self._phase - at) % interval
+        return at + (self.phase_ms - at) % interval
+
+
+def _ms(seconds):
+    ms = round(seconds * 1000)
+    if ms < 1:
+        raise ValueError("at least 0.001 s")
+    return ms

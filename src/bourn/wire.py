@@ -147,25 +147,36 @@ def check_value(val, depth=MAX_NESTING - 3):
 
     Integers are within 64 bits, floats finite, keys strings, and arrays nested at most `depth` deep.
     """
-    if val is None or isinstance(val, (str, bool)):
+    if val is None or isinstance(val, bool):
         return
-    if isinstance(val, int):
+    if isinstance(val, str):
+        _check_text(val.encode())  # CPython's encode refuses what the check is for, by a ValueError as well
+    elif isinstance(val, int):
         if not -MAX_INTEGER - 1 <= val <= MAX_INTEGER:
             raise ValueError("an integer of more than 64 bits cannot be stored")
     elif isinstance(val, float):
         if val - val != 0.0:
             raise ValueError("%s is no JSON value; leave the reading out or use None" % val)
-    elif isinstance(val, (list, tuple, dict)):
+    elif isinstance(val, (list, dict)) or type(val) is tuple:  # a named one would become its repr on a board
         if not depth:
             raise ValueError("a value nested deeper than %d" % (MAX_NESTING - 3))
         for item in val:
             if isinstance(val, dict):
                 if not isinstance(item, str):
                     raise ValueError("the keys of an object must be strings, not %r" % (item,))
+                _check_text(item.encode())
                 item = val[item]
             check_value(item, depth - 1)
     else:
         raise ValueError("%s is no JSON value" % type(val).__name__)
+
+
+def _check_text(data):
+    at = data.find(b"\xed")
+    while at >= 0:
+        if data[at + 1] >= 0xA0:
+            raise ValueError("half of a surrogate pair is no text")
+        at = data.find(b"\xed", at + 1)
 
 
 class Decoder:

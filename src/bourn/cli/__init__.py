@@ -172,7 +172,10 @@ def read(
 
     if format not in ("table", "csv", "jsonl"):
         raise Wrong(f"there is no format {format!r}; use table, csv or jsonl")
-    print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
+    try:
+        print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
+    except BrokenPipeError:  # `bourn read ... | head`; what is still to be written goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)
@@ -213,15 +216,19 @@ class HubPlan:
     async def start(self) -> Any:
         """The running hub, or Wrong."""
         from bourn.hub.hub import Hub
-        from bourn.hub.repositories import make_repository
+        from bourn.hub.repositories import RepositoryError, make_repository
         from bourn.hub.repositories.plot import Plot
 
+        try:
+            repositories = {url: make_repository(url) for url in self.urls}
+        except RepositoryError as e:
+            raise Wrong(str(e)) from e
         hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure)
         doing = ""
         try:
-            for url in dict.fromkeys(self.urls):
+            for url, repository in repositories.items():
                 doing = url
-                hub.add(make_repository(url))
+                hub.add(repository)
             if self.plot:
                 hub.add(Plot())
             doing = self.listen
@@ -347,9 +354,6 @@ def main(argv: list[str] | None = None) -> None:
     except (Wrong, ConfigError, JournalError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
-    except BrokenPipeError:  # `bourn read ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     sys.exit(status)

@@ -41,8 +41,8 @@ def parse_duration(text: str) -> float:
         seconds = float(number) * _UNITS[unit]
     except ValueError:
         seconds = -1
-    if not 0 < seconds < 1e10:
-        raise ValueError(f"{text!r} is no time; write 5, 500ms, 30s, 5m or 1h")
+    if not 0.001 <= seconds < 1e10:
+        raise ValueError(f"{text!r} is no time from 1ms on; write 5, 500ms, 30s, 5m or 1h")
     return seconds
 
 
@@ -68,6 +68,8 @@ def load_config(path: str) -> list[SensorSettings]:
             sensors = msgspec.convert(tomllib.load(file), _File).sensor
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}; give the path of a TOML file to --config") from e
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"{path} is not written in UTF-8: {e.reason} at byte {e.start}; save it as UTF-8") from e
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as e:
         raise ConfigError(f"{path}: {e}; see docs/config.md") from e
     if not sensors:
@@ -82,9 +84,9 @@ def load_config(path: str) -> list[SensorSettings]:
             raise ConfigError(
                 f"{path}: there is no sensor of kind {sensor.kind!r}; the kinds are {', '.join(sorted(KINDS))}"
             )
-        if isinstance(sensor.every, str):
+        if sensor.every is not None:
             try:
-                sensor.every = parse_duration(sensor.every)
+                sensor.every = parse_duration(str(sensor.every))
             except ValueError as e:
                 raise ConfigError(f"{path}: sensor {sensor.name}: {e}") from e
     return sensors

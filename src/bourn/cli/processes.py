@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from bourn.cli.config import ConfigError
+
 RESTART_S = 1.0  # after which a node that died is started again
-STOP_S = 4.0  # in which nodes have to end; then they are killed
+STOP_S = 3.2  # in which nodes have to end; then they are killed
 SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 
@@ -47,7 +49,7 @@ class NodeProcess:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the process. OSError when there is no such interpreter."""
+        """Start the process. ConfigError when its interpreter cannot be run."""
         await self._spawn()
         self._task = asyncio.create_task(self._watch(), name=f"node-{self.settings['source']}")
 
@@ -74,17 +76,24 @@ class NodeProcess:
         env = dict(os.environ, MICROPYPATH=source_root + ":.frozen")
         if self._interpreter == sys.executable:
             env["PYTHONPATH"] = os.pathsep.join([source_root, *filter(None, [env.get("PYTHONPATH")])])
-        self._process = await asyncio.create_subprocess_exec(
-            self._interpreter,
-            "-m",
-            "bourn.device.node",
-            json.dumps(self.settings),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=env,
-            start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                self._interpreter,
+                "-m",
+                "bourn.device.node",
+                json.dumps(self.settings),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=env,
+                start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
+            )
+        except OSError as e:
+            raise ConfigError(
+                f"the interpreter {self._interpreter} cannot be run: {e.strerror}; see --micropython"
+            ) from e
+        if self._stopping.is_set() and self._process.stdin is not None:  # asked to while it was being started
+            self._process.stdin.close()
 
     async def _watch(self) -> None:
         while True:
@@ -105,7 +114,11 @@ class NodeProcess:
                 await asyncio.wait_for(self._stopping.wait(), RESTART_S)
                 return
             except TimeoutError:
-                await self._spawn()
+                try:
+                    await self._spawn()
+                except ConfigError as e:
+                    self._broken(str(e))
+                    return
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:

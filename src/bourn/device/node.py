@@ -16,11 +16,12 @@ from bourn._compat import runtime
 from bourn.clock import Clock
 from bourn.device.sender import Sender
 from bourn.device.sensors import make_sensor
+from bourn.grid import phase_of
 from bourn.scheduler import Scheduler
+from bourn.sensor import SensorAsOutputThing
 from bourn.spool.segments import SegmentSpool
-from bourn.things import SensorAsOutputThing
 
-DRAIN_MS = 3000  # within the 5 s in which the whole program has to end
+DRAIN_MS = 2500  # within the 5 s in which the whole program has to end
 
 
 class Node:
@@ -36,7 +37,7 @@ class Node:
             policy=settings.get("policy", "drop_oldest"),
         )
         self.sender = Sender(settings["hub"], settings["source"], spool, self.clock)
-        self.scheduler = Scheduler(self.clock, self.sender.wait)
+        self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
         self.things = []
         for sensor in sensors:
             thing = SensorAsOutputThing(sensor, self.clock, policy="skip")

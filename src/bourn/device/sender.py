@@ -109,8 +109,7 @@ class Sender:
                 raise ValueError("a sensor's name is made of A-Z a-z 0-9 _ . - : / (1 to 64), not %r" % (sensor,))
             wire.check_value(val)
             place = self.spool.append((sensor, ts, val))
-            while place is None and self.spool.policy == "block":
-                self.wait(FOREVER_MS)
+            while place is None and self.spool.policy == "block" and not self.wait(FOREVER_MS):
                 place = self.spool.append((sensor, ts, val))
         except ValueError as e:
             self.counters["invalid"] += 1
@@ -128,15 +127,22 @@ class Sender:
 
     # -- the network
 
-    def wait(self, ms: int) -> None:
-        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened."""
+    def wait(self, ms: int) -> bool:
+        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened.
+
+        True when that was something else that is registered with `poller`.
+        """
         now = self.clock.now()
         self._advance(now)
         ms = max(0, min(ms, self._next_deadline() - now))
+        other = False
         for event in self.poller.poll(ms):
             if self._socket is not None and event[0] in (self._socket, self._fileno):
                 self._ready(event[1])
+            else:
+                other = True
         self._advance(self.clock.now())
+        return other
 
     def drain(self, ms: int) -> bool:
         """Send until the hub has everything, for `ms` milliseconds at most; True if it has."""
@@ -229,7 +235,7 @@ class Sender:
             self._welcome(values)
         elif kind == wire.ACK:
             if values[0] == self._epoch:
-                self._acked(self._follower.ack((self._epoch, values[1])))
+                self._forget((self._epoch, values[1]), False)
         elif kind == wire.NACK:
             if values[0] == self._epoch:
                 self.counters["nacks"] += 1
@@ -267,28 +273,33 @@ class Sender:
         if epoch != self._epoch:
             raise wire.FrameError("shape", "a WELCOME for another epoch")
         # What the hub has on disk counts as acknowledged, although its ack may have been lost with the last link.
-        before = self.spool.waiting()
-        sent_before = max(0, self._highest - self._first_unacked())
-        self._follower.rewind((epoch, last))
-        self.spool.trim()
-        had = before - self.spool.waiting()
-        self.counters["acked"] += min(had, sent_before)
-        self.counters["known"] += had - min(had, sent_before)
+        self._forget((epoch, last), True)
         self._credit = window
         self._attempts = 0
         if self.state != "up":
             self.counters["links"] += 1
         self.state = "up"
 
-    def _first_unacked(self) -> int:
+    def _forget(self, place, again: bool) -> None:
+        """The hub has everything up to `place`. `again`: what is behind it has to be sent again, on this new link."""
         acked = self.spool.acked()
-        return acked[1] if acked and acked[0] == self._epoch else 0
-
-    def _acked(self, readings: int) -> None:
-        self.counters["acked"] += readings
-        if not self._shared:
-            self._credit += readings
+        sent = self._highest - (acked[1] if acked and acked[0] == self._epoch else 0)
+        before = self.spool.waiting()
+        if again:
+            self._follower.rewind(place)
+        else:
+            released = self._follower.ack(place)
+            if not self._shared:
+                self._credit += released
         self.spool.trim()
+        had = before - self.spool.waiting()
+        self.counters["acked"] += min(had, max(0, sent))
+        self.counters["known"] += had - min(had, max(0, sent))
+
+    def _expect(self) -> None:
+        """An answer is expected from now on: the hub's silence before does not count against it."""
+        if not self._follower.in_flight and not self._wanted:
+            self._heard_at = self.clock.now()
 
     def _send_waiting(self) -> None:
         """Put on the wire what credit allows; ask for more, or give back what is not needed."""
@@ -301,8 +312,7 @@ class Sender:
                     self.state = "greeting"  # the older epoch is drained: on with the next
                     self._give_back()
                     self._hello()
-                    self._flush_safely()
-                return
+                break
             if isinstance(entries[0][1], Gap):
                 place, gap = entries[0]
                 self._say(wire.GAP, gap.first, gap.last, gap.reason)
@@ -315,6 +325,7 @@ class Sender:
             waiting = self.spool.waiting() - self._follower.in_flight
             if waiting > self._credit + self._wanted:
                 missing = waiting - self._credit - self._wanted
+                self._expect()
                 self._wanted += missing
                 self._say(wire.WANT, missing)
             elif not waiting:
@@ -335,6 +346,7 @@ class Sender:
             pieces.append(piece)
             size += len(piece) + 1
             last = place
+        self._expect()
         self._out += wire.encode_body(wire.DATA, b"[%d,%d,[" % (first, t0) + b",".join(pieces) + b"]]")
         self._credit -= len(pieces)
         new = min(len(pieces), max(0, last[1] - self._highest))

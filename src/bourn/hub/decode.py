@@ -17,7 +17,7 @@ from bourn import wire
 Row = tuple[int, Any, Any, Any]  # seq, sensor, ts, val
 
 _decode = msgspec.json.Decoder(tuple[int, int, list[tuple[str, int, Any]]]).decode
-_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+_OTHERS = bytes(c for c in range(256) if c not in b'[]{}"')
 _FLAT = bytes.maketrans(b"{}", b"[]")
 _MAX = wire.MAX_INTEGER
 _MAX_NAMES = 10_000
@@ -47,13 +47,15 @@ def decode_data(body: bytes) -> tuple[int, list[Row], bool]:
 def deeper_than(body: bytes, limit: int) -> bool:
     """True if arrays and objects in `body` are nested deeper than `limit`; the fast form of `wire.nesting`.
 
-    Takes one level of brackets away at a time. Brackets inside of strings can leave a rest: then the slow form counts.
+    Keeps brackets and quotes only, then takes one level of brackets away at a time. The quotes of a string without
+    brackets stand side by side and go; where one is left, brackets stand inside of a string, and the slow form counts.
     """
-    rest = body.translate(_FLAT, _BRACKETS)
-    for _ in range(limit):
-        if not rest:
-            return False
-        rest = rest.replace(b"[]", b"")
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    rest = body.translate(_FLAT, _OTHERS).replace(b'""', b"")
+    if b'"' not in rest:
+        for _ in range(limit):
+            rest = rest.replace(b"[]", b"")
     return bool(rest) and wire.nesting(body) > limit
 
 
@@ -91,10 +93,15 @@ def _known_name(sensor: str) -> bool:
     return ok
 
 
+def _integer(digits: str) -> int | float:
+    """One of many digits as no integer: Python refuses to convert thousands of them, and no store takes thirty."""
+    return int(digits) if len(digits) < 30 else math.inf
+
+
 def _decode_patiently(body: bytes) -> tuple[int, list[Row]]:
     """A DATA frame with something in it that the fast decoder refuses, reading by reading: the good are kept."""
     try:
-        first, t0, readings = json.loads(body)
+        first, t0, readings, *_ = json.loads(body, parse_int=_integer)  # more may follow, from later versions
         if type(first) is not int or type(t0) is not int or not isinstance(readings, list):
             raise ValueError("not what a DATA frame holds")
     except (ValueError, TypeError, RecursionError) as e:

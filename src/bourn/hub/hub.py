@@ -21,7 +21,7 @@ from bourn.spool.sqlite import SqliteSpool
 if TYPE_CHECKING:
     from bourn.hub.web.app import Page
 
-REPOSITORY_STOP_S = 1.5  # in which repositories may take what is committed when the hub stops
+REPOSITORY_STOP_S = 1.0  # in which repositories may take what is committed when the hub stops
 RATE_S = 5.0  # over which the page's readings per second are averaged
 
 

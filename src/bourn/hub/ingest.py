@@ -28,7 +28,8 @@ from bourn.spool.sqlite import SqliteSpool, Stream
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repeats
 MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
 MAX_ERRORS = 100  # the newest are kept
-TICK_S = 1.0  # how often links are looked after, and cursors saved when no readings come
+TICK_S = 1.0  # how often links are looked after
+CURSORS_S = 5.0  # after which cursors are saved alone, when no readings come that would take them along
 
 
 class Source:
@@ -67,6 +68,7 @@ class Ingest:
         self.received = 0  # readings that came in, duplicates included
         self.acked = 0  # readings acknowledged, duplicates included
         self.commits = 0
+        self._committed_at = 0.0
         self.commit_ms = 0.0  # a moving average
         self.last_error: str | None = None  # of the journal, while it lasts
         # What waits for its commit, oldest first: (link, stream, last number, readings)
@@ -165,12 +167,12 @@ class Ingest:
         self._tick()
         failures = 0
         while not self._stopping or ((self._waiting or self._work.is_set()) and failures <= len(RETRY_S)):
-            if not failures:
+            if not failures:  # else what comes while the batch is tried again is work for the next turn
                 await self._work.wait()
-            self._work.clear()
+                self._work.clear()
             try:
                 began = time.perf_counter()
-                if self.journal.insert():
+                if self.journal.insert(time.monotonic() - self._committed_at > CURSORS_S):
                     await loop.run_in_executor(self._committer, self.journal.commit)
                     self._committed((time.perf_counter() - began) * 1000)
                 failures = 0
@@ -198,6 +200,7 @@ class Ingest:
     def _committed(self, ms: float) -> None:
         self.journal.committed()
         self.commits += 1
+        self._committed_at = time.monotonic()
         self.commit_ms += (ms - self.commit_ms) * 0.1
         if self.on_commit:
             self.on_commit()
@@ -221,7 +224,7 @@ class Ingest:
         now = time.monotonic()
         for link in list(self.links):
             link.check(now)
-        self._work.set()  # saves cursors, where they moved
+        self._work.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _fold(self, link: Link) -> None:

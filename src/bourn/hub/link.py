@@ -83,9 +83,9 @@ class Link(asyncio.Protocol):
         """Everything of `stream` up to its committed number is on disk, `readings` of it since the last time."""
         self.in_flight -= readings
         self.acked += readings
+        if not self.ingest.pool:
+            self.credit += readings
         if not self.closed and stream is self.stream:
-            if not self.ingest.pool:
-                self.credit += readings
             self.say(wire.ACK, stream.epoch, stream.committed)
 
     def say(self, kind: int, *values: Any) -> None:
@@ -170,7 +170,7 @@ class Link(asyncio.Protocol):
         if stream.last < oldest - 1:  # what is before `oldest` was acknowledged by someone else, or dropped
             self.ingest.take_gap(self, stream, Gap(stream.last + 1, oldest - 1, "trimmed"))
         pool = self.ingest.pool
-        self.credit = 0 if pool else self.ingest.in_flight
+        self.credit = 0 if pool else self.ingest.in_flight - self.in_flight
         # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
         last = max(stream.committed, oldest - 1)
         self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
@@ -185,7 +185,7 @@ class Link(asyncio.Protocol):
             raise wire.FrameError("credit", f"{readings_sent} readings with credit for {self.credit}")
         self.credit -= readings_sent
         if first > stream.last + 1:
-            self.say(wire.NACK, stream.epoch, stream.last + 1)
+            self._say_nack(stream)
             self.ingest.give_back(self, readings_sent)
             return
         known = stream.last + 1 - first
@@ -202,11 +202,15 @@ class Link(asyncio.Protocol):
         if not 1 <= first <= last:
             raise wire.FrameError("shape", "a GAP that ends before it begins")
         if first > stream.last + 1:
-            self.say(wire.NACK, stream.epoch, stream.last + 1)
+            self._say_nack(stream)
         elif last > stream.last:
             self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, reason[:32]))
         else:
             self.say(wire.ACK, stream.epoch, stream.committed)
+
+    def _say_nack(self, stream: Stream) -> None:
+        """Go on from what is on disk: what was taken after it may come again, and is not to be forgotten yet."""
+        self.say(wire.NACK, stream.epoch, stream.committed + 1)
 
     def release(self) -> None:
         """Give back credit that was not used, and want no more."""

@@ -27,21 +27,22 @@ class Follower:
         self.in_flight += readings
 
     def ack(self, place, mark: str | None = None) -> int:
-        """The sink has everything up to `place`, the end of something sent; returns how many readings that releases.
+        """The sink has everything up to `place`; returns how many readings under way that releases.
 
-        An ack for anything else (an old link, a repeated one) changes nothing.
+        It may have more than was sent here (over an older link): then what follows `place` is next. Places that meet
+        here are of one epoch, and so can be compared.
         """
-        for i in range(len(self._under_way)):
-            if self._under_way[i][0] == place:
-                released = sum([readings for _, readings in self._under_way[: i + 1]])
-                del self._under_way[: i + 1]
-                self.in_flight -= released
-                if mark is not None:
-                    self._spool.ack(place, self._cursor, mark)
-                elif self._cursor is not None:
-                    self._spool.ack(place, self._cursor)
-                return released
-        return 0
+        released = 0
+        while self._under_way and self._under_way[0][0] <= place:
+            released += self._under_way.pop(0)[1]
+        self.in_flight -= released
+        if self.at is None or self.at < place:
+            self.at = place
+        if mark is not None:
+            self._spool.ack(place, self._cursor, mark)
+        elif self._cursor is not None:
+            self._spool.ack(place, self._cursor)
+        return released
 
     def rewind(self, place) -> None:
         """Nothing is under way any more; go on after `place`, which the sink is known to have (None: the beginning)."""

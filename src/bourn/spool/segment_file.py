@@ -11,6 +11,8 @@ import json
 import struct
 from binascii import crc32
 
+from bourn.spool import Gap
+
 MAGIC = b"BRN1"
 _HEADER = ">4s8sQ"
 HEADER_BYTES = 24
@@ -31,6 +33,7 @@ class Segment:
         self.next = first
         self.size = HEADER_BYTES
         self.gap = None  # the reason, when this file stands for records that were dropped
+        self.counted = 0  # lost records before this number were counted
         self._seed = crc32(bytes.fromhex(epoch))
 
     @staticmethod
@@ -84,12 +87,16 @@ class Segment:
                     length = struct.unpack(">I", data[start : start + 4])[0] if len(data) - start >= 4 else 0
                     file.seek(offset)
                     start = 0
-                    data = file.read(max(BLOCK, min(length, MAX_RECORD) + RECORD_BYTES))
+                    # no more than there is: a length that is not sound must not cost a board its memory
+                    data = file.read(max(BLOCK, min(length + RECORD_BYTES, self.size - offset)))
                     body = self._record_at(data, start)
                     if body is None:
                         break
                 if entries is not None and at >= seq:
-                    entries.append(((self.epoch, at), json.loads(body[1:])))
+                    try:
+                        entries.append(((self.epoch, at), json.loads(body[1:])))
+                    except ValueError:  # sound, and no JSON: it was no JSON value that was appended
+                        entries.append(((self.epoch, at), Gap(at, at, "corrupt")))
                 at += 1
                 start += len(body) + 8
                 offset += len(body) + 8
@@ -106,3 +113,23 @@ class Segment:
             return None
         body = data[start + 8 : start + 8 + length]
         return body if crc32(body, self._seed) == crc else None
+
+
+def pack_place(place):
+    """The bytes of the file `acked`, which holds one place. A number that changed there would cost records."""
+    epoch, seq = place
+    return json.dumps((epoch, seq, crc32(b"%s %d" % (epoch.encode(), seq)))).encode()
+
+
+def load_place(files, path):
+    """The place in the file `path`; None when it is not whole."""
+    file = files.open(path, "rb")
+    try:
+        data = file.read(200)
+    finally:
+        file.close()
+    try:
+        epoch, seq, _ = json.loads(data)
+        return (epoch, seq) if data == pack_place((epoch, seq)) else None
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -11,9 +11,10 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 
 import json
 
-from bourn._compat import Files, random_bytes
+from bourn._compat import random_bytes
+from bourn._compat.files import Files
 from bourn.spool import POLICIES, Gap
-from bourn.spool.segment_file import DATA, GAP, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment
+from bourn.spool.segment_file import DATA, GAP, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, load_place, pack_place
 
 ENOSPC = 28  # errno, the same on every port
 COUNT_ALL = 1 << 62  # more than any file holds
@@ -44,6 +45,7 @@ class SegmentSpool:
         self._folder = folder
         self._files = files or Files()
         self._max_bytes = max_bytes
+        self._longest = min(MAX_RECORD, max_bytes // 2)  # a longer record would drop all the others for its room
         self.policy = policy
         self._sync_each = sync_each
         self.epoch = random(8).hex()
@@ -61,16 +63,16 @@ class SegmentSpool:
     def append(self, record):
         """Take `record` (JSON array) and return its place; None when it was refused by policy."""
         body = json.dumps(record).encode()
-        if len(body) > MAX_RECORD:
-            raise ValueError("a reading of %d bytes; the limit is %d" % (len(body), MAX_RECORD))
+        if len(body) > self._longest:
+            raise ValueError("a reading of %d bytes; the limit here is %d" % (len(body), self._longest))
         need = len(body) + RECORD_BYTES
         try:
             taken = self._room(need) and self._write(DATA, body)
         except OSError as e:
-            if e.args[0] != ENOSPC:
-                raise
             # The disk is full before the spool is: the same policy decides.
-            taken = self.policy == "drop_oldest" and self._drop_oldest() and self._write(DATA, body)
+            if e.args[0] != ENOSPC or (self.policy == "drop_oldest" and not self._drop_oldest()):
+                raise
+            taken = self.policy == "drop_oldest" and self._write(DATA, body)
         if not taken:
             self.counters["refused"] += 1
             return None
@@ -101,7 +103,11 @@ class SegmentSpool:
                 if at < segment.next and len(entries) < limit:  # it ends before it should
                     seq = max(at, seq)
                     entries.append(((segment.epoch, segment.next - 1), Gap(seq, segment.next - 1, "corrupt")))
+                    if segment.next > segment.counted:
+                        self.counters["dropped"] += segment.next - max(seq, segment.counted)
+                        segment.counted = segment.next
                     at = segment.next
+                    offset = HEADER_BYTES  # where `at` stands is not known
                 seq = at
             self._reading = (segment, seq, offset)
             if seq >= segment.next:
@@ -133,7 +139,8 @@ class SegmentSpool:
             segment = self._segments[0]
             if self._active is not None and len(self._segments) == 1:
                 break
-            removed += segment.next - segment.first
+            if not segment.gap:
+                removed += segment.next - segment.first
             self._remove(segment)
         return removed
 
@@ -144,7 +151,11 @@ class SegmentSpool:
         self.trim()
         path = self._folder + "/acked"
         if self._segments and self._acked:
-            self._replace(path, json.dumps(self._acked).encode())
+            try:
+                self._replace(path, pack_place(self._acked))
+            except OSError as e:
+                if e.args[0] != ENOSPC:
+                    raise  # for want of room these acks are forgotten, as by a crash
         elif "acked" in self._files.listdir(self._folder):
             self._files.remove(path)
 
@@ -183,7 +194,7 @@ class SegmentSpool:
                 else:
                     self._segments.append(segment)
             elif name == "acked":
-                self._acked = self._read_acked(path)
+                self._acked = load_place(files, path)  # None: then what it named is sent again, and trimmed there
         for i, segment in enumerate(self._segments):
             following = self._segments[i + 1] if i + 1 < len(self._segments) else None
             if segment.gap:
@@ -195,17 +206,10 @@ class SegmentSpool:
                 segment.next, end = segment.read(files, segment.first, HEADER_BYTES, COUNT_ALL, None)
                 if end < segment.size:
                     self.counters["torn"] += 1
+        for segment in self._segments[:]:
+            if segment.next == segment.first:  # begun, and nothing was accepted into it
+                self._remove(segment)
         self.trim()
-
-    def _read_acked(self, path):
-        file = self._files.open(path, "rb")
-        try:
-            epoch, seq = json.loads(file.read(200))
-            return (epoch, seq)
-        except ValueError:  # torn: then what it named is sent again, and trimmed there
-            return None
-        finally:
-            file.close()
 
     # -- reading
 
@@ -234,7 +238,7 @@ class SegmentSpool:
                     found = s
             elif known and found is None:
                 found = s
-        if not known:  # all files of that epoch are gone, so everything here is later
+        if not known and epoch != self.epoch:  # all files of that epoch are gone, so everything here is later
             found = self._segments[0]
         if found is None:
             return None, 0, 0
@@ -253,7 +257,7 @@ class SegmentSpool:
         record = segment.record(kind, body)
         try:
             if self._active.write(record) != len(record):
-                raise OSError(ENOSPC)
+                raise OSError(ENOSPC, "no space left")
             if self._sync_each:
                 self._files.sync(self._active)
         except OSError:
@@ -269,7 +273,7 @@ class SegmentSpool:
         file = self._files.open(segment.path, "wb")
         try:
             if file.write(segment.header()) != HEADER_BYTES:
-                raise OSError(ENOSPC)
+                raise OSError(ENOSPC, "no space left")
             self._files.sync(file)
             self._files.sync_folder(self._folder)
         except OSError:
@@ -304,10 +308,13 @@ class SegmentSpool:
         file = self._files.open(beside, "wb")
         try:
             if file.write(data) != len(data):
-                raise OSError(ENOSPC)
+                raise OSError(ENOSPC, "no space left")
             self._files.sync(file)
-        finally:
+        except OSError:
             file.close()
+            self._files.remove(beside)
+            raise
+        file.close()
         self._files.rename(beside, path)
         self._files.sync_folder(self._folder)
 
@@ -318,7 +325,9 @@ class SegmentSpool:
         if self._active is not None and self._segments[-1].size + need > self._segment_bytes:
             self._close_active()
         while self.size() + need + HEADER_BYTES > self._max_bytes:
-            if self.trim():
+            files = len(self._segments)
+            self.trim()
+            if len(self._segments) < files:
                 continue
             if self.policy != "drop_oldest" or not self._drop_oldest():
                 return False
@@ -326,10 +335,10 @@ class SegmentSpool:
 
     def _drop_oldest(self):
         """Turn the oldest file with records into a Gap in its place; False when there is none."""
-        if self.trim():
-            return True
         if self._active is not None:
             self._close_active()
+        if self.trim():
+            return True
         i = 0
         while i < len(self._segments) and self._segments[i].gap:
             i += 1
@@ -344,27 +353,28 @@ class SegmentSpool:
         if self._acked and self._acked[0] == segment.epoch:
             first = max(first, self._acked[1] + 1)
         dropped = segment.next - first
-        before = self._segments[i - 1] if i else None
-        if before and before.epoch == segment.epoch and before.gap == "full":
+        before = self._segments[i - 1] if i and self._segments[i - 1].epoch == segment.epoch else None
+        if before:
             first = before.first  # one Gap for both
         gap = Segment(segment.path, segment.epoch, first)
         gap.next = segment.next
         gap.gap = "full"
         data = gap.header() + gap.record(GAP, json.dumps((gap.next - 1, gap.gap)).encode())
         gap.size = len(data)
+        self.counters["dropped"] += dropped
         try:
             self._replace(segment.path, data)
+            self._segments[i] = gap
         except OSError as e:
             if e.args[0] != ENOSPC:
                 raise
-            # Not even a Gap fits: room first. A power cut between the two loses only the reason; that records are
-            # missing still shows, since the next file's first number is higher.
-            self._files.remove(segment.path)
+            # Not even a Gap fits: room first. If there is none even then, or the power goes between the two, only the
+            # reason is lost; that records are missing still shows, since the next file's first number is higher.
+            self._remove(segment)
             self._replace(segment.path, data)
-        self._segments[i] = gap
-        if before and first == before.first:
+            self._segments.insert(i, gap)
+        if before:
             self._remove(before)
-        self.counters["dropped"] += dropped
         return True
 
     def _remove(self, segment):

@@ -26,10 +26,13 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
+from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from bourn.spool import Gap
 
 VERSION = 1  # PRAGMA user_version of a journal
+TABLES = {"meta", "stream", "reading", "gap", "quarantine", "cursor"}
 CHUNK = 100  # rows of one multi-VALUES INSERT
 RECENT_ROWS = 20_000  # committed rows kept in memory for readers that keep up; laggards read the file
 PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
@@ -59,10 +62,10 @@ class JournalError(Exception):
 class Stream:
     """How far one epoch of one source has come: `last` is taken, `committed` is on disk."""
 
-    __slots__ = ("committed", "epoch", "id", "last", "source")
+    __slots__ = ("__weakref__", "committed", "epoch", "id", "last", "source")
 
     def __init__(self, id: int, source: str, epoch: str, last: int) -> None:
-        self.id = id
+        self.id = id  # 0: nothing was taken of it yet
         self.source = source
         self.epoch = epoch
         self.last = last
@@ -114,7 +117,11 @@ class SqliteSpool:
         self._lock_file = _lock(path)
         try:
             self._db = _connect(path)
-            self._load()
+            try:
+                self._load()
+            except (sqlite3.Error, KeyError) as e:
+                self._db.close()
+                raise JournalError(f"the journal {path} is damaged ({e}); choose another with --journal") from e
         except BaseException:
             self._lock_file.close()
             raise
@@ -168,7 +175,8 @@ class SqliteSpool:
                         break  # what follows `after` may not be in memory any more
                     start = bisect_right(rows, after, key=itemgetter(0))
                     return rows if start == 0 and len(rows) <= limit else rows[start : start + limit]
-        return self._select(after, min(limit, PAGE))
+            upto = self._last_pos
+        return self._select(after, upto, min(limit, PAGE))
 
     def ack(self, place: int, cursor: str = "", mark: str | None = None) -> None:
         """Note that `cursor` has everything up to `place`; `mark` is a word of its own kept with it."""
@@ -224,14 +232,15 @@ class SqliteSpool:
 
     def stream(self, source: str, epoch: str) -> Stream:
         """The state of one epoch of one source, a new one if it was never seen."""
-        stream = self._streams.get((source, epoch))
+        key = (source, epoch)
+        stream = self._streams.get(key) or self._unused.get(key)
         if stream is None:
-            self._stream_id += 1
-            stream = self._streams[source, epoch] = Stream(self._stream_id, source, epoch, 0)
+            stream = self._unused[key] = Stream(0, source, epoch, 0)
         return stream
 
     def take(self, stream: Stream, rows: list[tuple[int, str, int, Any]]) -> None:
         """Take readings `(seq, sensor, ts, val)` of one stream, in order and without holes, already checked."""
+        self._keep(stream)
         pos = self._pos
         batch = self._open
         batch.entries += [(pos := pos + 1, stream, *row) for row in rows]
@@ -241,6 +250,7 @@ class SqliteSpool:
 
     def take_gap(self, stream: Stream, gap: Gap) -> None:
         """Take the word that the records of `gap` will never come."""
+        self._keep(stream)
         self._pos += 1
         self._open.entries.append((self._pos, stream, gap))
         stream.last = self._open.lasts[stream] = gap.last
@@ -248,6 +258,7 @@ class SqliteSpool:
 
     def take_poison(self, stream: Stream, seq: int, reason: str, raw: str) -> None:
         """Take a reading that cannot be stored into the quarantine, so that it does not block its outbox for ever."""
+        self._keep(stream)
         self._pos += 1
         self._open.quarantine.append((self._pos, stream.id, seq, reason, raw[:1000]))
         stream.last = self._open.lasts[stream] = seq
@@ -257,18 +268,22 @@ class SqliteSpool:
         """How many readings wait for the next transaction."""
         return self._open.readings
 
-    def insert(self) -> bool:
+    def insert(self, cursors: bool = True) -> bool:
         """Begin a transaction with everything taken so far; False when there is nothing to commit.
+
+        The cursors go with it; without readings they are worth a transaction only if `cursors`.
 
         After a failure of this or of `commit`, call `rollback` and then this again: nothing that was taken is lost.
         """
         if not self._batch:
             self._batch, self._open = self._open, _Batch()
+        batch = self._batch
+        if not batch and not cursors and not self._saving:
+            return False
         with self._lock:
             for name in self._dirty:
                 self._saving[name] = self._cursors[name]
             self._dirty.clear()
-        batch = self._batch
         if not batch and not self._saving:
             return False
         execute = self._db.execute
@@ -347,6 +362,12 @@ class SqliteSpool:
 
     # -- inside
 
+    def _keep(self, stream: Stream) -> None:
+        if not stream.id:
+            self._stream_id += 1
+            stream.id = self._stream_id
+            self._streams[stream.source, stream.epoch] = stream
+
     def _load(self) -> None:
         db = self._db
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
@@ -359,20 +380,25 @@ class SqliteSpool:
             (source, epoch): Stream(id, source, epoch, last)
             for id, source, epoch, last in db.execute("SELECT id, source, epoch, last FROM stream").fetchall()
         }
+        # Asked for, and nothing taken: kept only by who asked, so that greetings alone cost no memory.
+        self._unused: WeakValueDictionary[tuple[str, str], Stream] = WeakValueDictionary()
         self._by_id = {s.id: s for s in self._streams.values()}
         self._stream_id = max([s.id for s in self._streams.values()], default=0)
         self._cursors = {name: (pos, mark) for name, pos, mark in db.execute("SELECT name, pos, mark FROM cursor")}
         self._dirty: set[str] = set()
         self.rows: int = db.execute("SELECT count(*) FROM reading").fetchone()[0]
 
-    def _select(self, after: int, limit: int) -> list[Entry]:
+    def _select(self, after: int, upto: int, limit: int) -> list[Entry]:
+        """From the file, no further than `upto`: a commit between the two queries must not show in the second only."""
         db = getattr(self._local, "db", None)
         if db is None:  # one read connection per thread: a reader never waits for the writer
             db = self._local.db = _read_only(self.path)
         rows = db.execute(
-            "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? ORDER BY pos LIMIT ?", (after, limit)
+            "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
+            (after, upto, limit),
         ).fetchall()
-        upto = rows[-1][0] if len(rows) == limit else 1 << 62
+        if len(rows) == limit:
+            upto = rows[-1][0]
         gaps = db.execute(
             "SELECT pos, stream, first, last, reason FROM gap WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
             (after, upto, limit),
@@ -411,8 +437,9 @@ def read_journal(
     """
     if not os.path.exists(path):
         raise JournalError(f"there is no journal {path}; name the file given to --journal")
-    db = _read_only(path)
+    db = None
     try:
+        db = _read_only(path)
         where = "".join(
             [
                 " AND sensor = :sensor" if sensor is not None else "",
@@ -434,12 +461,13 @@ def read_journal(
     except sqlite3.DatabaseError as e:
         raise JournalError(f"{path} cannot be read as a journal: {e}") from e
     finally:
-        db.close()
+        if db is not None:
+            db.close()
 
 
 def _lock(path: str) -> Any:
     try:
-        file = open(path + ".lock", "w")  # held open for as long as the journal is
+        file = open(os.path.realpath(path) + ".lock", "w")  # held open for as long as the journal is
     except OSError as e:
         raise JournalError(f"the journal {path} cannot be written ({e.strerror}); choose another with --journal") from e
     try:
@@ -451,15 +479,19 @@ def _lock(path: str) -> Any:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    db = None
     try:
+        # The real path: SQLite takes `:memory:` and `file:...` for something else.
+        db = sqlite3.connect(
+            os.path.realpath(path), isolation_level=None, check_same_thread=False, cached_statements=256
+        )
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version > VERSION:
             raise JournalError(
                 f"{path} was written by a newer Bourn (format {version}, this one knows {VERSION}); update Bourn"
             )
-        if version == 0 and tables:
+        if tables if version == 0 else version != VERSION or not tables >= TABLES:
             raise JournalError(f"{path} is a database of something else; choose another file with --journal")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -468,16 +500,14 @@ def _connect(path: str) -> sqlite3.Connection:
             db.executescript("BEGIN;" + SCHEMA + f"PRAGMA user_version = {VERSION};")
             db.execute("INSERT INTO meta VALUES ('hub', ?), ('pos', 0)", (secrets.token_hex(8),))
             db.execute("COMMIT")
-    except sqlite3.Error as e:
-        db.close()
+    except (sqlite3.Error, JournalError) as e:
+        if db is not None:
+            db.close()
+        if isinstance(e, JournalError):
+            raise
         raise JournalError(f"the journal {path} cannot be opened ({e}); choose another with --journal") from e
-    except JournalError:
-        db.close()
-        raise
     return db
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro", uri=True
-    )
+    return sqlite3.connect("file://" + quote(os.path.realpath(path)) + "?mode=ro", uri=True)

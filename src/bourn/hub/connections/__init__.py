@@ -38,4 +38,4 @@ async def listen(url: str, make_link: Callable[[], asyncio.Protocol], insecure: 
         from bourn.hub.connections.tcp import listen_tcp
 
         return await listen_tcp(url, make_link, insecure)
-    raise ValueError(f"there is no connection {scheme!r}; known: {', '.join(SCHEMES)}")
+    raise ValueError(f"there is no connection {url!r}; known: {', '.join(SCHEMES)}, as in tcp://127.0.0.1:7007")

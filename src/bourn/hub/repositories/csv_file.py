@@ -11,21 +11,33 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
+from bourn._compat.files import Files
 from bourn.hub.repositories import readings
 from bourn.spool.sqlite import Entry, encode_value
 
 COLUMNS = ("id", "time", "sensor", "value")
+_HEADER = (",".join(COLUMNS) + "\r\n").encode()
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 def format_time(ts: int) -> str:
     """`ts` (ms since 1970 UTC) as ISO 8601 with milliseconds, UTC; a time outside the calendar as the bare number."""
     try:
-        return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
+        return (_1970 + ts * _MS).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except OverflowError:
         return str(ts)
+
+
+def parse_time(text: str) -> int:
+    """The `ts` that `format_time` was given."""
+    try:
+        return (datetime.fromisoformat(text) - _1970) // _MS
+    except ValueError:
+        return int(text)
 
 
 class CsvFile:
@@ -47,10 +59,12 @@ class CsvFile:
         if mark is not None and int(mark) <= size:
             file.truncate(int(mark))
         else:  # a new file, or one that someone else made shorter or wrote into: a torn last line is ended
-            if size and not _ends_with_newline(self.path):
+            if not size or (size < len(_HEADER) and _HEADER.startswith(_end(self.path, size))):
+                if size:
+                    file.truncate(0)
+                file.write(_HEADER)
+            elif _end(self.path, 1) != b"\n":
                 file.write(b"\r\n")
-            if not file.tell():
-                file.write((",".join(COLUMNS) + "\r\n").encode())
             file.flush()
         self._length = os.fstat(file.fileno()).st_size
 
@@ -64,7 +78,7 @@ class CsvFile:
         data = text.getvalue().encode()
         self._file.write(data)
         self._file.flush()
-        os.fdatasync(self._file.fileno())
+        Files().sync(self._file)
         self._length += len(data)
         return str(self._length)
 
@@ -80,7 +94,7 @@ class CsvFile:
         """The readings in the file, oldest first, with `ts` in ms since 1970 UTC."""
         with open(self.path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                ts = int(datetime.fromisoformat(row["time"]).timestamp() * 1000 + 0.5)
+                ts = parse_time(row["time"])
                 if (
                     (sensor is None or row["sensor"] == sensor)
                     and (since is None or ts >= since)
@@ -89,7 +103,8 @@ class CsvFile:
                     yield row["id"], ts, row["sensor"], json.loads(row["value"])
 
 
-def _ends_with_newline(path: str) -> bool:
+def _end(path: str, n: int) -> bytes:
+    """The last `n` bytes of a file."""
     with open(path, "rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        file.seek(-n, os.SEEK_END)
+        return file.read(n)

@@ -65,24 +65,27 @@ class Driver:
     def _run(self) -> None:
         failures = 0
         while True:
-            entries = self._follower.read(PAGE)
-            if not entries:
-                if self._stop.is_set():
-                    break
-                self._journal.wait(self._follower.at, self._stop.is_set)
-                continue
             try:
                 if failures:
                     self._open()
-                mark = self.repository.write(entries)
+                entries = self._follower.read(PAGE)
+                if entries:
+                    mark = self.repository.write(entries)
+                    self._follower.sent(entries[-1][0], len(entries))
+                    self._follower.ack(entries[-1][0], mark if self.repository.keeps else None)
+                failures = 0
+                self.last_error = None
             except Exception as e:  # the edge of a thread: it is told, and tried again
                 self.last_error = f"{type(e).__name__}: {e}"
                 if self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]):
                     break  # what it has not taken is kept in the journal, if it keeps a cursor there
                 failures += 1
             else:
-                failures = 0
-                self.last_error = None
-                self._follower.sent(entries[-1][0], len(entries))
-                self._follower.ack(entries[-1][0], mark)
-        self.repository.close()
+                if not entries:
+                    if self._stop.is_set():
+                        break
+                    self._journal.wait(self._follower.at, self._stop.is_set)
+        try:
+            self.repository.close()
+        except Exception as e:  # the edge of a thread: whoever stopped it looks here
+            self.last_error = f"{type(e).__name__}: {e}"

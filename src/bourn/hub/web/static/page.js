@@ -1,0 +1,460 @@
+// The hub's live page. A stream of snapshots comes in; each is merged into what stands here, nothing is built anew.
+// Whatever comes from the network becomes text (textContent, setAttribute), never markup.
+"use strict";
+
+const MAX_POINTS = 90; // of one sensor; of more the eye makes only a smear
+const MAX_ERRORS = 20; // rows of the list; the figure above counts all that the hub remembers
+const MAX_SLOTS = 20; // a wider window is shown as a number only
+const MAX_TEXT = 400; // characters of a value that is no number
+const SILENCE_MS = 16_000; // the hub pings every 5 s: after three it is gone, whatever the socket says
+const RETRY_MS = [500, 1000, 2000, 4000, 8000]; // then every 8 s
+
+const $ = (id) => document.getElementById(id);
+
+// ---- text ----
+
+const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
+const steady = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const coarse = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+function number(value, format = decimals) {
+  if (typeof value === "bigint") return value.toLocaleString("en");
+  if (typeof value !== "number") return "–";
+  const size = Math.abs(value);
+  const text = size !== 0 && (size < 0.001 || size >= 1e15) ? value.toExponential(3) : format.format(value);
+  return text.replaceAll("-", "−");
+}
+
+function bytes(count) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (count >= 1024 && unit < units.length - 1) {
+    count /= 1024;
+    unit += 1;
+  }
+  return `${number(count, coarse)} ${units[unit]}`;
+}
+
+function span(ms) {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.floor(s / 60)} min`;
+  if (s < 172_800) return `${Math.floor(s / 3600)} h`;
+  return `${Math.floor(s / 86_400)} days`;
+}
+
+const ago = (ms) => (ms < 1500 ? "just now" : `${span(ms)} ago`);
+const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
+
+function compact(value) {
+  const lines = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 1);
+  const text = lines.replace(/\n */g, " "); // spaces between the parts, so that a line breaks there
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+// JSON.parse rounds integers beyond 2^53; a reading is shown as it was measured.
+function parse(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  return JSON.parse(text, (_, value, at) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(at?.source ?? "")
+      ? BigInt(at.source) : value);
+}
+
+// ---- elements ----
+
+function make(tag, className = "", text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+// Writing what already stands there would still cost a layout, and make a screen reader say it again.
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function putState(element, state, text = state) {
+  if (element.dataset.state !== state) element.dataset.state = state;
+  put(element, text);
+}
+
+// Makes the children of `parent` those of `items`, in their order, keeping the element of every key that stays.
+function reconcile(parent, items, key, create, update) {
+  const parts = (parent.parts ??= new Map());
+  const seen = new Set();
+  let place = parent.firstElementChild;
+  items.forEach((item, index) => {
+    const name = key(item, index);
+    if (seen.has(name)) return;
+    seen.add(name);
+    let part = parts.get(name);
+    if (!part) {
+      part = create(item);
+      parts.set(name, part);
+    }
+    if (part.element === place) place = place.nextElementSibling;
+    else parent.insertBefore(part.element, place);
+    update(part, item);
+  });
+  for (const [name, part] of parts) {
+    if (!seen.has(name)) {
+      part.element.remove();
+      parts.delete(name);
+    }
+  }
+}
+
+// ---- time: the hub's clock, run on between snapshots ----
+
+let clockOffset = 0; // hub's clock - this machine's
+let startedAt = 0; // of the hub, on its own clock
+const hubNow = () => Date.now() + clockOffset;
+
+function putTime(element, ts) {
+  if (element.dataset.ts === String(ts)) return;
+  element.dataset.ts = ts;
+  const date = new Date(ts);
+  if (Number.isNaN(date.getTime())) return;
+  element.dateTime = date.toISOString();
+  element.title = date.toLocaleString();
+  put(element, ago(hubNow() - ts));
+}
+
+function tick() {
+  for (const element of document.querySelectorAll("time[data-ts]")) put(element, ago(hubNow() - element.dataset.ts));
+  if (latest === null) return;
+  if (lost) putState($("state"), "unknown", "No answer");
+  put($("uptime"), lost ? ` · last heard ${ago(hubNow() - latest.now)}` : ` · up ${span(hubNow() - startedAt)}`);
+}
+
+// ---- sparkline: three paths whose `d` changes, in a box of 100 × 100 that the style stretches ----
+
+class Sparkline {
+  constructor() {
+    this.points = []; // [ts, number], in the order of arrival
+    this.changed = true; // since the last draw()
+    this.element = make("div", "chart");
+    this.svg = this.svgPart(this.element, "svg");
+    this.svg.setAttribute("viewBox", "0 0 100 100");
+    this.svg.setAttribute("preserveAspectRatio", "none");
+    this.svg.setAttribute("role", "img");
+    [this.area, this.line, this.last] = ["area", "line", "last"].map((name) => {
+      const path = this.svgPart(this.svg, "path");
+      path.setAttribute("class", name);
+      return path;
+    });
+    const range = make("div", "range");
+    range.setAttribute("aria-hidden", "true");
+    range.append((this.max = make("span")), (this.min = make("span")));
+    this.element.append(range);
+  }
+
+  svgPart(parent, tag) {
+    return parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", tag));
+  }
+
+  add(points, anew) {
+    if (anew) this.points = [];
+    for (const [, ts, value] of points) this.points.push([Number(ts), Number(value)]);
+    if (this.points.length > MAX_POINTS) this.points.splice(0, this.points.length - MAX_POINTS);
+    this.changed ||= anew || points.length > 0;
+  }
+
+  draw() {
+    if (!this.changed) return;
+    this.changed = false;
+    this.element.hidden = this.points.length === 0;
+    if (this.element.hidden) return;
+    let low = Infinity;
+    let high = -Infinity;
+    let steady = true; // a clock that was set back would draw a knot: then by number instead of by time
+    this.points.forEach(([ts, value], index) => {
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+      steady &&= index === 0 || ts >= this.points[index - 1][0];
+    });
+    const count = this.points.length;
+    const [first, last] = [this.points[0][0], this.points[count - 1][0]];
+    this.ms = steady ? last - first : null;
+    const x = (ts, index) => (this.ms > 0 ? ((ts - first) / this.ms) * 100 : count > 1 ? (index / (count - 1)) * 100 : 100);
+    const y = (value) => (high > low ? 96 - ((value - low) / (high - low)) * 92 : 50);
+    const places = this.points.map(([ts, value], index) => `${x(ts, index).toFixed(2)} ${y(value).toFixed(2)}`);
+    const line = `M${places.join("L")}`;
+    this.line.setAttribute("d", line);
+    this.area.setAttribute("d", count > 1 ? `${line}L100 100L${places[0].split(" ")[0]} 100Z` : "");
+    this.last.setAttribute("d", `M${places[count - 1]}h0`); // no length, round ends: a dot that is not stretched
+    put(this.max, number(high));
+    put(this.min, high > low ? number(low) : "");
+    this.svg.setAttribute("aria-label",
+      `${plural(count, "reading")} in ${span(Math.abs(last - first))}, from ${number(low)} to ${number(high)}`);
+  }
+}
+
+// ---- sensors ----
+
+function kindOf(runtime) {
+  if (/micropython/i.test(runtime)) return ["micropython", "MicroPython"];
+  if (/cpython/i.test(runtime)) return ["cpython", "CPython"];
+  return ["other", runtime.split(/\s/)[0]];
+}
+
+function makeSensor(sensor) {
+  const element = make("li", "sensor");
+  const head = make("div", "sensor-head");
+  const name = make("h3", "", sensor.sensor || "(no name)");
+  name.title = sensor.sensor === sensor.source ? sensor.sensor : `${sensor.sensor} of ${sensor.source}`;
+  const badge = make("span", "badge");
+  const value = make("p", "value");
+  const chart = new Sparkline();
+  const foot = make("p", "sensor-foot");
+  const length = make("span");
+  const time = make("time");
+  head.append(name, badge);
+  foot.append(length, time);
+  element.append(head, value, chart.element, foot);
+  return { element, badge, value, chart, length, time };
+}
+
+function updateSensor(part, sensor, link) {
+  const isNumber = typeof sensor.val === "number" || typeof sensor.val === "bigint";
+  const text = isNumber ? number(sensor.val) : compact(sensor.val);
+  part.value.classList.toggle("json", !isNumber);
+  put(part.value, text);
+  part.chart.draw();
+  const ms = part.chart.ms;
+  put(part.length, ms > 0 ? `last ${span(ms)}` : plural(sensor.count, "reading"));
+  putTime(part.time, sensor.ts);
+  const runtime = link?.runtime ?? "";
+  const [kind, label] = kindOf(runtime);
+  part.badge.dataset.kind = kind;
+  part.badge.title = runtime;
+  part.badge.hidden = !label;
+  put(part.badge, label);
+  part.element.classList.toggle("down", link?.state === "down");
+}
+
+// ---- links, repositories, errors, journal ----
+
+const LINK_CELLS = [ // [label, class], in the order of the table's head
+  ["Source", ""], ["State", ""], ["Runtime", ""], ["Peer", ""], ["In flight", "number"], ["Acked", "number"],
+  ["Duplicates", "number"], ["Heard", "number"], ["Last error", "wide"],
+];
+
+function makeLink() {
+  const element = make("tr");
+  element.setAttribute("role", "row");
+  const cells = LINK_CELLS.map(([label, className]) => {
+    const cell = make("td", className);
+    cell.setAttribute("role", "cell");
+    cell.dataset.label = label;
+    element.append(cell);
+    return cell;
+  });
+  const state = cells[1].appendChild(make("span", "state"));
+  const heard = cells[7].appendChild(make("time"));
+  return { element, cells, state, heard };
+}
+
+function updateLink({ cells, state, heard }, link) {
+  putState(state, link.state);
+  put(cells[0], link.source);
+  put(cells[2], link.runtime || "–");
+  put(cells[3], link.peer || "–");
+  put(cells[4], `${number(link.in_flight)} of ${number(link.window)}`);
+  put(cells[5], number(link.acked));
+  put(cells[6], number(link.duplicates));
+  if (link.seen_ms === null) put(heard, "–");
+  else putTime(heard, latest.now - link.seen_ms);
+  put(cells[8], link.last_error ?? "");
+  cells[8].classList.toggle("bad", Boolean(link.last_error));
+  cells[8].classList.toggle("nothing", !link.last_error);
+}
+
+function makeRow(tag) {
+  const element = make("li");
+  const row = make("div", "row");
+  const name = make("span");
+  const right = make(tag, tag === "time" ? "soft" : "state");
+  const text = make("p");
+  row.append(name, right);
+  element.append(row, text);
+  return { element, name, right, text };
+}
+
+function updateRepository({ name, right, text }, repository) {
+  put(name, repository.name);
+  putState(right, repository.state);
+  const lag = repository.lag > 0 ? `${plural(repository.lag, "reading")} behind` : "up to date";
+  put(text, repository.last_error ? `${lag} · ${repository.last_error}` : lag);
+  text.classList.toggle("bad", Boolean(repository.last_error) && repository.state !== "up");
+}
+
+function updateError({ name, right, text }, error) {
+  put(name, error.where);
+  putTime(right, error.ts);
+  put(text, error.text);
+}
+
+function makeFact(fact) {
+  const element = make("div", "fact");
+  const value = make("dd");
+  element.append(make("dt", "", fact[0]), value);
+  return { element, value };
+}
+
+function showJournal(journal) {
+  const facts = [
+    ["File", journal.path],
+    ["Duplicates left out", number(journal.duplicates)],
+    ["Gaps", number(journal.gaps)],
+    ["In quarantine", number(journal.quarantined)],
+  ];
+  reconcile($("journal"), facts, (fact) => fact[0], makeFact, (part, fact) => put(part.value, fact[1]));
+  $("alert").hidden = !journal.last_error;
+  put($("alert"), journal.last_error
+    ? `The journal cannot store: ${journal.last_error}. Readings wait where they are until it can.` : "");
+}
+
+function showErrors(errors, counters) {
+  const newest = [...errors].sort((a, b) => b.ts - a.ts);
+  reconcile($("errors"), newest.slice(0, MAX_ERRORS), (_, index) => index, () => makeRow("time"), updateError);
+  $("no-errors").hidden = newest.length > 0;
+  put($("error-count"), number(newest.length));
+  $("error-count").classList.toggle("some", newest.length > 0);
+  put($("error-note"), newest.length ? "last one" : "all is well");
+  $("error-time").hidden = newest.length === 0;
+  if (newest.length) putTime($("error-time"), newest[0].ts);
+  const refused = Object.entries(counters.refused ?? {}).filter(([, count]) => count > 0);
+  const parts = refused.map(([reason, count]) => `${reason} ${number(count)}`);
+  if (counters.replaced_links > 0) parts.push(`links replaced by a newer one ${number(counters.replaced_links)}`);
+  $("refused").hidden = parts.length === 0;
+  put($("refused"), `${refused.length ? "Refused: " : ""}${parts.join(", ")}`);
+}
+
+function showFigures({ journal, network }) {
+  put($("rows"), number(journal.rows));
+  put($("rate"), number(journal.rate, steady));
+  put($("commit"), number(journal.commit_ms, steady));
+  put($("in-flight"), number(network.in_flight));
+  put($("in-flight-of"), network.limit === null ? "" : `of ${number(network.limit)}`);
+  put($("peak"), network.peak === null ? "not acknowledged yet" : `peak ${number(network.peak)}`);
+  put($("rows-note"), `${bytes(journal.bytes)} on disk`);
+  put($("commit-note"), plural(journal.commits, "commit"));
+  const count = network.limit !== null && network.limit <= MAX_SLOTS ? network.limit : 0;
+  reconcile($("slots"), Array.from({ length: count }, (_, index) => index < network.in_flight), (_, index) => index,
+    () => ({ element: make("i") }), (part, taken) => part.element.classList.toggle("taken", taken));
+}
+
+// ---- a snapshot ----
+
+let latest = null;
+let drawing = false;
+
+// Points must all be kept, so they are taken at once; everything else is drawn once per frame, from the latest.
+function take(snapshot, anew) {
+  latest = snapshot;
+  clockOffset = snapshot.now - Date.now();
+  startedAt = snapshot.now - snapshot.uptime_s * 1000;
+  const links = new Map(snapshot.links.map((link) => [link.source, link]));
+  reconcile($("sensors"), snapshot.sensors, (sensor) => JSON.stringify([sensor.source, sensor.sensor]), makeSensor,
+    (part, sensor) => {
+      part.chart.add(sensor.points, anew);
+      part.show = () => updateSensor(part, sensor, links.get(sensor.source));
+    });
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    show(latest);
+  });
+}
+
+function show(snapshot) {
+  document.title = `${snapshot.name} · Bourn`;
+  put($("name"), snapshot.name);
+  put($("version"), snapshot.version);
+  put($("hub"), snapshot.hub);
+  putState($("state"), snapshot.state, snapshot.state === "running" ? "Running" : "Stopping");
+  showFigures(snapshot);
+  for (const part of $("sensors").parts.values()) part.show();
+  $("no-sensors").hidden = snapshot.sensors.length > 0;
+  put($("sensor-count"), snapshot.sensors.length ? number(snapshot.sensors.length) : "");
+  reconcile($("link-rows"), snapshot.links, (link) => link.source, makeLink, updateLink);
+  $("links").hidden = snapshot.links.length === 0;
+  $("no-links").hidden = snapshot.links.length > 0;
+  const up = snapshot.links.filter((link) => link.state === "up").length;
+  put($("link-count"), snapshot.links.length ? `${number(up)} of ${number(snapshot.links.length)} up` : "");
+  reconcile($("repositories"), snapshot.repositories, (one) => one.name, () => makeRow("span"), updateRepository);
+  $("no-repositories").hidden = snapshot.repositories.length > 0;
+  showJournal(snapshot.journal);
+  showErrors(snapshot.errors, snapshot.counters);
+  tick();
+}
+
+// ---- the stream: idle (hidden tab) -> connecting -> live -> lost -> connecting ... ----
+
+let source = null;
+let watchdog = 0;
+let retry = 0;
+let failures = 0;
+let lost = false;
+
+function pageState(state, text) {
+  lost = state === "lost" || state === "locked";
+  document.body.classList.toggle("stale", lost);
+  putState($("page-state"), state, text);
+  tick();
+}
+
+function heard() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(lose, SILENCE_MS);
+}
+
+function connect() {
+  disconnect();
+  source = new EventSource("/api/events");
+  let anew = true; // the first snapshot of a stream has all points again
+  source.addEventListener("status", (event) => {
+    heard();
+    take(parse(event.data), anew);
+    anew = false;
+    failures = 0;
+    pageState("live", "Live");
+  });
+  source.addEventListener("ping", heard);
+  source.addEventListener("error", lose);
+  heard();
+}
+
+function disconnect() {
+  clearTimeout(watchdog);
+  clearTimeout(retry);
+  source?.close();
+  source = null;
+}
+
+async function lose() {
+  disconnect();
+  const pause = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+  failures += 1;
+  retry = setTimeout(connect, pause);
+  if (latest === null && failures === 1) return;
+  const why = await reason();
+  if (source === null || source.readyState !== EventSource.OPEN) pageState(...why);
+}
+
+// EventSource does not say why it failed, so the stream is asked for once in the ordinary way.
+async function reason() {
+  const question = new AbortController();
+  const answer = await fetch("/api/events", { signal: question.signal }).catch(() => null);
+  question.abort();
+  if (answer?.status === 401) return ["locked", "Open the URL that the hub printed"];
+  if (answer?.status === 503) return ["lost", "Too many open pages"];
+  return ["lost", "Reconnecting…"];
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+setInterval(tick, 1000);
+if (!document.hidden) connect();

@@ -1,0 +1,560 @@
+"""What every repository keeps, and the driver that lets a slow or broken one delay only itself."""
+
+import csv
+import datetime
+import io
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bourn.hub.repositories import Appender, Repository, RepositoryError, csv_file, make_repository, readings
+from bourn.hub.repositories import driver as driver_module
+from bourn.hub.repositories.csv_file import CsvFile, format_time
+from bourn.hub.repositories.driver import Driver
+from bourn.hub.repositories.memory import Memory
+from bourn.hub.repositories.screen import LINES, Screen
+from bourn.spool import Gap
+from bourn.spool.sqlite import Entry, SqliteSpool
+
+EPOCH = "0123456789abcdef"
+LIMIT_S = 60
+T0 = 1_790_000_000_000
+VALUES = [
+    1,
+    -0.5,
+    2**62,
+    None,
+    True,
+    "plain",
+    'with "quotes", commas\r\nand lines',
+    "ünïcode 😀",
+    [1, [2.5, "x"]],
+    {"a": {}},
+    "",
+]
+
+
+class Bench:
+    """A journal with a driver for each repository that is added."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.spool = SqliteSpool(self.path)
+        self.drivers: list[Driver] = []
+
+    def add(self, repository: Repository) -> Driver:
+        driver = Driver(self.spool, repository)
+        driver.start()
+        self.drivers.append(driver)
+        return driver
+
+    def put(self, *values: Any, source: str = "s", sensor: str = "t") -> None:
+        """Commit readings of a source."""
+        stream = self.spool.stream(source, EPOCH)
+        first = stream.last + 1
+        self.spool.take(stream, [(first + i, sensor, T0 + first + i, value) for i, value in enumerate(values)])
+        self.spool.sync()
+
+    def put_gap(self, n: int = 3, source: str = "s") -> None:
+        stream = self.spool.stream(source, EPOCH)
+        self.spool.take_gap(stream, Gap(stream.last + 1, stream.last + n, "full"))
+        self.spool.sync()
+
+    def all(self) -> list[Any]:
+        """(id, ts, sensor, val) of everything in the journal."""
+        entries: list[Entry] = []
+        while page := self.spool.read(entries[-1][0] if entries else None, 1000):
+            entries += page
+        return list(readings(entries))
+
+    def settle(self) -> None:
+        """Wait until every repository has everything."""
+        end = time.monotonic() + LIMIT_S
+        while any(driver.lag for driver in self.drivers):
+            assert time.monotonic() < end, [driver.status() for driver in self.drivers]
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        for driver in self.drivers:
+            driver.stop(LIMIT_S)
+        self.drivers.clear()
+        self.spool.close()
+
+    def crash(self) -> None:
+        """Nothing is written or committed any more; the repositories' threads end without having been asked."""
+        self.spool._db.close()
+        self.spool._closed = True
+        self.spool.wake()
+        for driver in self.drivers:
+            driver._stop.set()
+            driver._thread.join(LIMIT_S)
+        self.spool._lock_file.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "j.db")
+    yield bench
+    bench.stop()
+
+
+# -- what every repository keeps: each is a function that makes one, and one that says what is in it
+
+
+def in_csv(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = CsvFile(str(path / "all.csv"))
+    return repository, lambda: list(repository.read())
+
+
+def in_memory(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = Memory()
+    return repository, lambda: list(repository.read())
+
+
+def in_a_list(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
+    kept: list[Any] = []
+    return Appender(kept), lambda: list(kept)
+
+
+def on_the_screen(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
+    """What a terminal shows has no id and its own time; it is compared by source, sensor and value."""
+    out = io.StringIO()
+
+    def shown() -> list[Any]:
+        rows = []
+        for line in out.getvalue().splitlines():
+            if "are lost" not in line:
+                shown_time, name, value = (
+                    line.split("  ", 1)[0],
+                    line[14:].split("  ")[0].strip(),
+                    line[14:].split("  ", 1)[1],
+                )
+                assert len(shown_time) == 12
+                rows.append((None, None, name, json.loads(value)))
+        return rows
+
+    return Screen(out), shown
+
+
+KINDS = {"csv": in_csv, "memory": in_memory, "a list": in_a_list, "screen": on_the_screen}
+
+
+def same(kind: str, got: list[Any], expected: list[Any]) -> bool:
+    if kind == "screen":
+        expected = [(None, None, f"{id.split(':')[0]}/{sensor}", val) for id, _, sensor, val in expected]
+    return repr(got) == repr(expected)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_everything_in_its_order(bench: Bench, tmp_path: Path, kind: str) -> None:
+    repository, contents = KINDS[kind](tmp_path)
+    bench.add(repository)
+    bench.put(*VALUES)
+    bench.put_gap()
+    for i in range(30):
+        bench.put(i, source=f"s{i % 3}")
+    bench.put(*VALUES, source="other")
+    bench.settle()
+    assert same(kind, contents(), bench.all())
+    bench.stop()
+    assert len(contents()) == 2 * len(VALUES) + 30
+
+
+def test_a_new_one_begins_with_what_comes(bench: Bench, tmp_path: Path, kind: str) -> None:
+    bench.put(*range(10))
+    repository, contents = KINDS[kind](tmp_path)
+    bench.add(repository)
+    bench.settle()
+    assert contents() == []
+    bench.put(11, 12)
+    bench.settle()
+    assert same(kind, contents(), bench.all()[10:])
+
+
+def test_what_was_committed_is_taken_before_the_stop(bench: Bench, tmp_path: Path, kind: str) -> None:
+    repository, contents = KINDS[kind](tmp_path)
+    driver = bench.add(repository)
+    for i in range(20):
+        bench.put(i)
+    assert driver.stop(LIMIT_S)
+    assert same(kind, contents(), bench.all())
+
+
+def test_one_that_fails_is_opened_again_and_gets_everything_once(
+    bench: Bench, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
+    repository, contents = KINDS[kind](tmp_path)
+    calls: list[str] = []
+    write, reopen = repository.write, repository.open
+
+    def failing(entries: list[Entry]) -> str | None:
+        calls.append("write")
+        if calls.count("write") in {2, 3, 5}:
+            raise OSError(5, "broken (by the test)")
+        return write(entries)
+
+    def opening(mark: str | None) -> None:
+        calls.append("open")
+        reopen(mark)
+
+    monkeypatch.setattr(repository, "write", failing)
+    monkeypatch.setattr(repository, "open", opening)
+    bench.add(repository)
+    for i in range(10):
+        bench.put(i, str(i))
+        bench.settle()
+    assert same(kind, contents(), bench.all())
+    first = calls.index("write")
+    assert calls[first + 1 : first + 6] == ["write", "open", "write", "open", "write"], "every retry begins with open"
+
+
+# -- the driver
+
+
+class Stubborn:
+    """A repository that does what a test says; `keeps` a cursor or not."""
+
+    def __init__(self, keeps: bool = False) -> None:
+        self.url = "stubborn:"
+        self.keeps = keeps
+        self.got: list[Any] = []
+        self.go_on = threading.Event()
+        self.failure: Exception | None = None
+        self.in_write = threading.Event()
+        self.marks: list[str | None] = []
+        self.closed = 0
+
+    def open(self, mark: str | None) -> None:
+        self.marks.append(mark)
+
+    def write(self, entries: list[Entry]) -> str | None:
+        self.in_write.set()
+        if entries and not self.go_on.wait(2 * LIMIT_S):
+            raise TimeoutError
+        if self.failure:
+            raise self.failure
+        self.got += readings(entries)
+        return str(len(self.got))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_stuck_one_delays_only_itself_and_the_stop_is_in_time(bench: Bench, tmp_path: Path) -> None:
+    stuck = Stubborn()
+    memory, contents = in_memory(tmp_path)
+    slow = bench.add(stuck)
+    fast = bench.add(memory)
+    bench.put(1)
+    assert stuck.in_write.wait(LIMIT_S)
+    bench.drivers.remove(slow)
+    for i in range(50):
+        bench.put(i)
+    bench.settle()
+    assert len(contents()) == 51
+    assert (slow.lag, fast.lag) == (51, 0)
+    began = time.monotonic()
+    assert not slow.stop(0.2)
+    assert time.monotonic() - began < LIMIT_S
+    stuck.go_on.set()
+    assert slow.stop(LIMIT_S)
+    assert same("list", stuck.got, bench.all()), "it had time after all"
+    assert stuck.closed == 1
+
+
+def test_a_broken_one_shows_its_error_and_stops_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (3600.0,))
+    broken = Stubborn(keeps=True)
+    broken.go_on.set()
+    driver = bench.add(broken)
+    broken.failure = RuntimeError("broken (by the test)")
+    bench.put(1)
+    end = time.monotonic() + LIMIT_S
+    while not driver.status()["last_error"]:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    status = driver.status()
+    assert (status["state"], status["last_error"], status["lag"]) == (
+        "retrying",
+        "RuntimeError: broken (by the test)",
+        1,
+    )
+    assert driver.stop(LIMIT_S)
+    assert broken.closed == 1
+    assert bench.spool.acked("stubborn:") == 0, "the journal keeps the rest for it"
+
+
+def test_an_error_at_the_end_is_no_traceback(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    class Unclosable(Stubborn):
+        def close(self) -> None:
+            raise OSError(28, "no space left (by the test)")
+
+    unclosable = Unclosable()
+    unclosable.go_on.set()
+    driver = bench.add(unclosable)
+    bench.put(1)
+    bench.settle()
+    assert driver.stop(LIMIT_S)
+    assert "no space" in (driver.last_error or "")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_what_cannot_be_opened_is_told_at_once(bench: Bench, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no" / "all.csv"):
+        with pytest.raises(OSError):
+            Driver(bench.spool, CsvFile(str(path))).start()
+
+
+def test_the_cursor_is_saved_with_the_readings(bench: Bench, tmp_path: Path) -> None:
+    kept = Stubborn(keeps=True)
+    kept.go_on.set()
+    bench.put(*range(5))
+    bench.add(kept)
+    bench.put(*range(5, 10))
+    bench.settle()
+    bench.stop()
+    assert kept.got == [(f"s:{EPOCH}:{i + 1}", T0 + i + 1, "t", i) for i in range(5, 10)]
+    again = Bench(tmp_path / "j.db")
+    again.put(10)
+    again.add(kept)
+    again.settle()
+    again.stop()
+    assert kept.marks == [None, "5"]
+    assert [row[3] for row in kept.got] == list(range(5, 11)), "goes on where it was, with what came meanwhile"
+
+
+def test_a_laggard_reads_the_file(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bourn.spool.sqlite.RECENT_ROWS", 10)
+    slow = Stubborn()
+    bench.add(slow)
+    for i in range(300):
+        bench.put(i, [i], str(i))
+    assert bench.spool._recent_rows <= 10
+    slow.go_on.set()
+    bench.settle()
+    assert same("list", slow.got, bench.all())
+
+
+# -- the CSV file, whatever happens to it
+
+
+def lines(path: Path) -> list[list[str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_the_lines_of_a_csv_file(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    bench.add(CsvFile(str(path)))
+    bench.put(5, -0.25, "text, with a comma", [1, 2], None)
+    bench.settle()
+    bench.stop()
+    times = [format_time(T0 + i) for i in range(1, 6)]
+    assert lines(path) == [
+        ["id", "time", "sensor", "value"],
+        [f"s:{EPOCH}:1", times[0], "t", "5"],
+        [f"s:{EPOCH}:2", times[1], "t", "-0.25"],
+        [f"s:{EPOCH}:3", times[2], "t", '"text, with a comma"'],
+        [f"s:{EPOCH}:4", times[3], "t", "[1,2]"],
+        [f"s:{EPOCH}:5", times[4], "t", "null"],
+    ]
+    assert times[0] == "2026-09-21T14:13:20.001Z"
+    assert path.read_bytes().endswith(b"\r\n")
+
+
+def test_a_time_outside_the_calendar_is_a_number(tmp_path: Path) -> None:
+    assert format_time(2**62) == str(2**62)
+    assert format_time(0) == "1970-01-01T00:00:00.000Z"
+    assert format_time(-1) == "1969-12-31T23:59:59.999Z"
+
+
+@pytest.mark.parametrize("ts", [0, 1, 999, -1, -1500, T0 + 7, 253402300799999, 2**62, -(2**62)])
+def test_a_time_is_read_back_as_it_was(bench: Bench, tmp_path: Path, ts: int) -> None:
+    repository = CsvFile(str(tmp_path / "all.csv"))
+    bench.add(repository)
+    bench.spool.take(bench.spool.stream("s", EPOCH), [(1, "t", ts, 5)])
+    bench.spool.sync()
+    bench.settle()
+    assert list(repository.read()) == [(f"s:{EPOCH}:1", ts, "t", 5)]
+
+
+def test_reading_back_between_bounds(bench: Bench, tmp_path: Path) -> None:
+    for repository in (CsvFile(str(tmp_path / "all.csv")), Memory()):
+        bench.add(repository)
+    bench.put(1, 2, 3)
+    bench.put(4, sensor="u")
+    bench.settle()
+    for driver in bench.drivers:
+        read: Any = driver.repository.read  # type: ignore[attr-defined]  # those two can be read
+        assert [row[3] for row in read(sensor="t")] == [1, 2, 3]
+        assert [row[3] for row in read(since=T0 + 2)] == [2, 3, 4]
+        assert [row[3] for row in read(until=T0 + 3)] == [1, 2]
+        assert [row[3] for row in read(sensor="t", since=T0 + 2, until=T0 + 3)] == [2]
+
+
+def test_a_crash_at_any_byte_leaves_no_torn_line_and_no_reading_twice(tmp_path: Path) -> None:
+    """The file ends at every length there can be after the last saved mark; each time the hub is started again."""
+    path = tmp_path / "all.csv"
+    bench = Bench(tmp_path / "j.db")
+    bench.add(CsvFile(str(path)))
+    bench.put("first", 1)
+    bench.settle()
+    bench.put("with\r\na line", "ünïcode", 2.5)  # the mark of the first is saved with these
+    bench.settle()
+    expected, whole = bench.all(), path.read_bytes()
+    bench.crash()
+    saved = SqliteSpool(bench.path)
+    mark = int(saved.mark(f"csv:{path}") or 0)
+    saved.close()
+    assert 0 < mark < len(whole)
+    shutil.copy(bench.path, tmp_path / "kept.db")
+    for length in range(mark, len(whole) + 1):
+        shutil.copy(tmp_path / "kept.db", bench.path)
+        path.write_bytes(whole[:length])
+        again = Bench(tmp_path / "j.db")
+        repository = CsvFile(str(path))
+        again.add(repository)
+        again.settle()
+        again.stop()
+        assert path.read_bytes() == whole, f"cut at {length}"
+        assert list(repository.read()) == expected
+
+
+def test_a_crash_before_anything_was_saved(tmp_path: Path) -> None:
+    """The header and the first readings may be torn too, while the journal knows nothing of the file yet."""
+    path = tmp_path / "all.csv"
+    for length in range(30):
+        path.write_bytes(b"id,time,sensor,value\r\n"[:length])
+        bench = Bench(tmp_path / f"{length}.db")
+        repository = CsvFile(str(path))
+        bench.add(repository)
+        bench.put(1, 2)
+        bench.settle()
+        bench.stop()
+        assert [row[3] for row in repository.read()] == [1, 2], f"cut at {length}"
+        path.unlink()
+
+
+def test_a_file_that_someone_made_shorter_or_took_away(tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    for change in ("shorter", "gone", "empty"):
+        bench = Bench(tmp_path / f"{change}.db")
+        bench.add(CsvFile(str(path)))
+        bench.put(1, 2, 3)
+        bench.settle()
+        bench.stop()
+        if change == "shorter":
+            path.write_bytes(path.read_bytes()[:-4])
+        elif change == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(b"")
+        bench = Bench(tmp_path / f"{change}.db")
+        repository = CsvFile(str(path))
+        bench.add(repository)
+        bench.put(4)
+        bench.settle()
+        bench.stop()
+        assert lines(path)[0] == list(csv_file.COLUMNS)
+        assert lines(path)[-1][0] == f"s:{EPOCH}:4"
+        path.unlink()
+
+
+def test_a_full_disk_under_a_csv_file(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some bytes of a batch have reached the file when the disk is full; later there is room again."""
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
+    path = tmp_path / "all.csv"
+    repository = CsvFile(str(path))
+    bench.add(repository)
+    bench.put(1, 2)
+    bench.settle()
+    full = 3
+    opened = repository.open
+
+    class Full:
+        """The open file, on a disk with room for 20 bytes."""
+
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> int:
+            nonlocal full
+            if full:
+                full -= 1
+                self.file.write(data[:20])
+                self.file.flush()
+                raise OSError(28, "no space left (by the test)")
+            return int(self.file.write(data))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    def opening(mark: str | None) -> None:
+        opened(mark)
+        repository._file = Full(repository._file)  # type: ignore[assignment]  # the faulty one
+
+    monkeypatch.setattr(repository, "open", opening)
+    repository._file = Full(repository._file)  # type: ignore[assignment]  # the faulty one
+    bench.put(3, 4, 5)
+    bench.settle()
+    assert full == 0
+    assert list(repository.read()) == bench.all()
+
+
+# -- the terminal, memory, and names
+
+
+def test_the_screen_shows_local_time_source_sensor_and_value() -> None:
+    out = io.StringIO()
+    screen = Screen(out)
+    stream = type("S", (), {"source": "s1"})()
+    screen.write([(1, stream, 1, "s1", T0 + 5, 7), (2, stream, 2, "t", 2**62, [1]), (3, stream, Gap(3, 9, "full"))])
+    shown = datetime.datetime.fromtimestamp((T0 + 5) / 1000).strftime("%H:%M:%S.005")
+    assert out.getvalue().splitlines() == [
+        f"{shown}  s1            7",
+        f"{2**62}  s1/t          [1]",
+        "              s1            7 readings are lost: full",
+    ]
+
+
+def test_a_flood_on_the_screen_is_summed_up() -> None:
+    out = io.StringIO()
+    stream = type("S", (), {"source": "s1"})()
+    Screen(out).write([(i, stream, i, "s1", T0, i) for i in range(1, LINES + 101)])
+    shown = out.getvalue().splitlines()
+    assert len(shown) == LINES + 1
+    assert "100 readings" in shown[0]
+    assert shown[-1].endswith(f"  {LINES + 100}")
+
+
+def test_memory_is_bounded_and_counts_what_went() -> None:
+    memory = Memory(bound=10)
+    stream = type("S", (), {"reading_id": lambda self, seq: f"s:{seq}"})()
+    for i in range(25):
+        memory.write([(i, stream, i, "s", i, i)])
+    assert [row[3] for row in memory.read()] == list(range(15, 25))
+    assert memory.dropped == 15
+
+
+@pytest.mark.parametrize("url", ["", "csv", "csv:", "sqlight:x.db", "http://x", ":", "C:\\x", "memory", "screen"])
+def test_an_unknown_repository_is_told_with_those_there_are(url: str) -> None:
+    with pytest.raises(RepositoryError) as e:
+        make_repository(url)
+    assert "csv:PATH" in str(e.value) and "\n" not in str(e.value)
+
+
+def test_repositories_by_their_urls(tmp_path: Path) -> None:
+    assert make_repository(f"csv:{tmp_path}/a:b.csv").url == f"csv:{tmp_path}/a:b.csv"
+    assert make_repository("memory:").url == "memory:"
+    assert make_repository("screen:").url == "screen:"

@@ -1,0 +1,490 @@
+# heap: 1024k
+# timeout: 60
+"""The sender against a hub that does what the test says, over a real socket."""
+
+import os
+import random
+import select
+import socket
+
+from scripted_hub import Pair, folder
+
+from bourn import wire
+from bourn.device import sender as module
+from bourn.device.sender import Sender, open_tcp, split_url
+from bourn.spool.segments import SegmentSpool
+from bourn.testing import FaultyFiles, ManualClock
+
+SEED = 7
+
+
+def raises(error, function, *args):
+    try:
+        function(*args)
+    except error:
+        return
+    raise AssertionError("no %s" % error.__name__)
+
+
+# Greeting and resuming
+
+
+def test_hello_says_who_it_is_and_what_it_has():
+    pair = Pair()
+    source, epoch, oldest, about = pair.greet()
+    assert (source, epoch, oldest) == ("s1", pair.spool.epoch, 1)
+    assert "python" in about["runtime"]
+    pair.close()
+
+
+def test_data_arrives_as_it_was_emitted():
+    pair = Pair()
+    pair.emit(1, -2.5, "é", [1, [2]], None)
+    pair.greet()
+    pair.until(lambda: len(pair.hub.numbers()) == 5)
+    readings = [(first, t0 + dt, name, val) for first, t0, rs in pair.hub.of(wire.DATA) for name, dt, val in rs]
+    assert [r[3] for r in readings] == [1, -2.5, "é", [1, [2]], None]
+    assert readings[0][1] == pair.clock.wall()
+    pair.close()
+
+
+def test_welcome_tells_where_to_go_on():
+    pair = Pair()
+    pair.emit(1, 2, 3, 4, 5)
+    pair.greet(last=3)
+    pair.until(lambda: pair.hub.numbers() == [4, 5])
+    assert pair.sender.counters["known"] == 3
+    assert pair.spool.waiting() == 2
+    pair.close()
+
+
+def test_a_hub_that_knows_less_gets_it_again_or_learns_that_it_is_gone():
+    pair = Pair(max_bytes=4096, segment_bytes=256)
+    pair.emit(*range(30))
+    pair.greet(window=1000)
+    pair.until(lambda: len(pair.hub.numbers()) == 30)
+    pair.hub.say(wire.ACK, pair.spool.epoch, 20)  # the files that hold 1 to 20 only are removed
+    pair.settle()
+    pair.hub.hang_up()
+    pair.settle()
+    pair.clock.advance(module.BACKOFF_CAP_MS)
+    hello = pair.greet(last=2)
+    assert hello[2] == 21
+    pair.until(lambda: pair.hub.numbers() and pair.hub.numbers()[-1] == 30)
+    ((first, last, reason),) = pair.hub.of(wire.GAP)
+    assert (first, reason) == (3, "trimmed") and pair.hub.numbers() == list(range(last + 1, 31))
+    pair.close()
+
+
+def test_an_older_epoch_is_drained_first():
+    pair = Pair()
+    pair.emit(1, 2, 3)
+    old = pair.spool.epoch
+    pair.spool.close()
+    pair.open()
+    pair.emit(4)
+    assert pair.greet()[1] == old
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3])
+    pair.settle()
+    assert len(pair.hub.of(wire.HELLO)) == 1, "not before the older one is acknowledged"
+    pair.hub.say(wire.ACK, old, 3)
+    pair.until(lambda: len(pair.hub.of(wire.HELLO)) == 2)
+    assert pair.hub.of(wire.HELLO)[1][1:3] == [pair.spool.epoch, 1]
+    pair.hub.say(wire.WELCOME, pair.spool.epoch, 0, 10, False, "hub")
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 1])
+    pair.hub.say(wire.ACK, pair.spool.epoch, 1)
+    pair.until(lambda: not pair.spool.waiting())
+    pair.close()
+
+
+# Windows, credit, acks
+
+
+def test_not_more_than_the_window_is_under_way():
+    pair = Pair()
+    pair.emit(*range(10))
+    pair.greet(window=3)
+    pair.settle()
+    assert pair.hub.numbers() == [1, 2, 3] and pair.sender.in_flight() == 3
+    pair.hub.say(wire.ACK, pair.spool.epoch, 3)
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4, 5, 6])
+    pair.settle()
+    assert len(pair.hub.numbers()) == 6
+    pair.close()
+
+
+def test_shared_credit_is_asked_for_used_and_given_back():
+    pair = Pair()
+    pair.emit(1, 2, 3)
+    pair.greet(window=0, shared=True)
+    pair.until(lambda: pair.hub.of(wire.WANT) == [[3]])
+    assert not pair.hub.numbers()
+    pair.hub.say(wire.CREDIT, 1)
+    pair.until(lambda: pair.hub.numbers() == [1])
+    pair.hub.say(wire.ACK, pair.spool.epoch, 1)  # the credit went back to the network
+    pair.settle()
+    assert pair.hub.numbers() == [1] and len(pair.hub.of(wire.WANT)) == 1
+    pair.emit(4)
+    pair.until(lambda: pair.hub.of(wire.WANT) == [[3], [1]])
+    pair.hub.say(wire.CREDIT, 5)
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4])
+    pair.until(lambda: pair.hub.of(wire.CREDIT) == [[2]])
+    pair.close()
+
+
+def test_credit_of_before_a_greeting_counts_for_nothing():
+    pair = Pair()
+    pair.emit(1)
+    pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
+    pair.hub.say(wire.CREDIT, 5)
+    pair.settle()
+    pair.hub.say(wire.WELCOME, pair.spool.epoch, 0, 0, True, "hub")
+    pair.until(lambda: pair.hub.of(wire.WANT))
+    pair.settle()
+    assert not pair.hub.numbers()
+    pair.close()
+
+
+def test_what_is_acknowledged_is_forgotten():
+    pair = Pair()
+    pair.emit(*range(5))
+    pair.greet()
+    pair.until(lambda: len(pair.hub.numbers()) == 5)
+    assert pair.spool.waiting() == 5
+    pair.hub.say(wire.ACK, pair.spool.epoch, 5)
+    pair.until(lambda: pair.spool.waiting() == 0)
+    assert pair.sender.counters["acked"] == pair.sender.counters["sent"] == 5
+    pair.close()
+
+
+def test_acks_that_are_old_or_of_another_epoch_change_nothing():
+    pair = Pair()
+    pair.emit(*range(4))
+    pair.greet(window=4)
+    pair.until(lambda: len(pair.hub.numbers()) == 4)
+    pair.hub.say(wire.ACK, pair.spool.epoch, 4)
+    pair.hub.say(wire.ACK, pair.spool.epoch, 2)
+    pair.hub.say(wire.ACK, "f" * 16, 9)
+    pair.emit(*range(9))
+    pair.until(lambda: len(pair.hub.numbers()) == 8)
+    pair.settle()
+    assert pair.hub.numbers()[-1] == 8 and pair.sender.in_flight() == 4
+    pair.close()
+
+
+def test_an_ack_may_go_further_than_this_link_has_sent():
+    pair = Pair()
+    pair.emit(*range(10))
+    pair.greet(window=4)
+    pair.until(lambda: len(pair.hub.numbers()) == 4)
+    # The hub had taken more over an older link, and has now committed it.
+    pair.hub.say(wire.ACK, pair.spool.epoch, 6)
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4, 7, 8, 9, 10])
+    assert pair.sender.in_flight() == 4
+    pair.close()
+
+
+def test_nack_goes_back():
+    pair = Pair()
+    pair.emit(*range(4))
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4])
+    pair.hub.say(wire.NACK, "f" * 16, 1)
+    pair.settle()
+    assert len(pair.hub.numbers()) == 4, "a NACK of another epoch"
+    pair.hub.say(wire.NACK, pair.spool.epoch, 3)
+    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4, 3, 4])
+    assert pair.sender.counters["resent"] == 2 and pair.sender.counters["nacks"] == 1
+    pair.close()
+
+
+def test_a_gap_stands_in_its_place():
+    pair = Pair(max_bytes=1024, segment_bytes=256)
+    pair.emit(*range(60))
+    pair.greet(window=1000)
+    pair.until(lambda: pair.hub.numbers() and pair.hub.numbers()[-1] == 60)
+    ((first, last, reason),) = pair.hub.of(wire.GAP)
+    assert (first, reason) == (1, "full")
+    assert pair.hub.numbers() == list(range(last + 1, 61))
+    pair.hub.say(wire.ACK, pair.spool.epoch, last)
+    pair.hub.say(wire.ACK, pair.spool.epoch, 60)
+    pair.until(lambda: not pair.spool.waiting())
+    assert pair.sender.counters["acked"] == 60 - last
+    pair.close()
+
+
+# Trouble on the network
+
+
+def test_refused_and_garbage_end_the_link_and_are_told():
+    for say in (lambda hub: hub.say(wire.REFUSE, "source", "not you"), lambda hub: hub.link.send(b"HTTP/1.1 400\r\n")):
+        pair = Pair()
+        pair.greet()
+        say(pair.hub)
+        pair.until(lambda: pair.sender.state == "down")
+        assert pair.sender.last_error and pair.sender.counters["failures"] == 1
+        pair.settle()
+        assert pair.sender.state == "down", "it does not come back at once"
+        pair.clock.advance(module.BACKOFF_CAP_MS)
+        pair.greet()
+        pair.close()
+
+
+def test_frames_that_only_senders_say_end_the_link():
+    pair = Pair()
+    pair.greet()
+    pair.hub.say(wire.WANT, 3)
+    pair.until(lambda: pair.sender.state == "down")
+    assert "WANT" in pair.sender.last_error
+    pair.close()
+
+
+def test_the_link_may_be_cut_anywhere():
+    chance = random.Random(SEED) if hasattr(random, "Random") else random
+    if chance is random:
+        random.seed(SEED)
+    pair = Pair()
+    stored = []  # by the hub, in order
+    total = 0
+    for _ in range(40):
+        pair.clock.advance(module.BACKOFF_CAP_MS)
+        count = chance.randint(0, 4)
+        pair.emit(*range(total, total + count))
+        total += count
+        patience = chance.randint(0, 12)  # steps until the cut
+        greeted = 0
+        seen = 0
+        for _ in range(patience):
+            pair.step()
+            if not pair.hub.link:
+                continue
+            hellos = pair.hub.of(wire.HELLO)
+            if len(hellos) > greeted:
+                greeted = len(hellos)
+                pair.hub.say(wire.WELCOME, pair.spool.epoch, len(stored), 3, False, "hub")
+            numbers = pair.hub.numbers()
+            for number in numbers[seen:]:
+                assert number == len(stored) + 1, (SEED, number, stored)
+                stored.append(number)
+            if len(numbers) > seen and chance.randint(0, 2):
+                pair.hub.say(wire.ACK, pair.spool.epoch, len(stored))
+            seen = len(numbers)
+        pair.hub.hang_up()
+        pair.settle()
+    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.greet(last=len(stored), window=1000)
+    rest = total - len(stored)
+    pair.until(lambda: len(pair.hub.numbers()) == rest)
+    pair.hub.say(wire.ACK, pair.spool.epoch, total)
+    pair.until(lambda: not pair.spool.waiting())
+    assert total > 40, SEED
+    assert pair.sender.counters["links"] > 10, SEED
+    pair.close()
+
+
+def test_backoff_grows_to_its_cap_and_is_half_random():
+    for byte in (b"\0\0", b"\xff\xff"):
+        clock = ManualClock()
+        dialled = []
+
+        def connect(host, port, clock=clock, dialled=dialled):
+            dialled.append(clock.now())
+            raise OSError(111, "refused")
+
+        path = folder("backoff")
+        sender = Sender("tcp://127.0.0.1:9", "s1", SegmentSpool(path), clock, connect, lambda n, byte=byte: byte)
+        for _ in range(40000):
+            clock.advance(2)
+            sender.wait(0)
+        pauses = [dialled[i + 1] - dialled[i] for i in range(len(dialled) - 1)]
+        expected = [min(module.BACKOFF_CAP_MS, module.BACKOFF_MS << i) for i in range(len(pauses))]
+        share = 2 if byte == b"\0\0" else 1
+        assert len(pauses) > 8
+        for pause, whole in zip(pauses, expected):
+            assert 0 <= pause - whole // share <= 4, (pauses, expected)
+        sender.close()
+        os.rmdir(path)
+
+
+def test_a_quiet_link_is_asked_and_then_given_up():
+    pair = Pair()
+    pair.greet()
+    pair.clock.advance(module.QUIET_MS - 1)
+    pair.settle()
+    assert not pair.hub.of(wire.PING)
+    pair.clock.advance(1)
+    pair.until(lambda: pair.hub.of(wire.PING))
+    pair.hub.say(wire.PONG, 0)
+    pair.settle()
+    pair.clock.advance(module.QUIET_MS)
+    pair.until(lambda: len(pair.hub.of(wire.PING)) == 2)
+    pair.clock.advance(module.QUIET_MS - 1)
+    pair.settle()
+    assert pair.sender.state == "up"
+    pair.clock.advance(1)
+    pair.step()
+    assert pair.sender.state == "down" and "answer" in pair.sender.last_error
+    pair.close()
+
+
+def test_a_slow_sensor_keeps_its_link():
+    # Silence counts from when an answer is expected, not from the last reading but one.
+    for shared in (False, True):
+        pair = Pair()
+        pair.greet(window=0 if shared else 10, shared=shared)
+        for n in range(1, 4):
+            pair.clock.advance(module.QUIET_MS - 1000)
+            pair.emit(n)
+            pair.step()
+            pair.step()
+            assert pair.sender.state == "up", pair.sender.last_error
+            if shared:
+                pair.until(lambda n=n: len(pair.hub.of(wire.WANT)) == n)
+                pair.hub.say(wire.CREDIT, 1)
+            pair.until(lambda n=n: len(pair.hub.numbers()) == n)
+            pair.hub.say(wire.ACK, pair.spool.epoch, n)
+            pair.until(lambda: not pair.spool.waiting())
+        assert pair.hub.links == 1
+        pair.close()
+
+
+def test_a_hub_that_stops_answering_is_left_after_a_while():
+    pair = Pair()
+    pair.greet()
+    pair.emit(1)
+    pair.until(lambda: pair.hub.numbers() == [1])
+    pair.clock.advance(module.ANSWER_MS)
+    pair.until(lambda: pair.hub.of(wire.PING))
+    pair.clock.advance(module.ANSWER_MS)
+    pair.step()
+    assert pair.sender.state == "down"
+    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1])
+    assert pair.sender.counters["resent"] == 1
+    pair.close()
+
+
+def test_a_ping_of_the_hub_is_answered():
+    pair = Pair()
+    pair.greet()
+    pair.hub.say(wire.PING, 42)
+    pair.until(lambda: pair.hub.of(wire.PONG) == [[42]])
+    pair.close()
+
+
+class Drip:
+    """A socket that takes seven bytes at a time."""
+
+    def __init__(self, host, port):
+        self._socket = open_tcp(host, port)
+        self.close = self._socket.close
+        self.recv = self._socket.recv
+
+    def fileno(self):
+        return self._socket.fileno()
+
+    def send(self, data):
+        return self._socket.send(data[:7])
+
+
+def test_a_socket_may_take_little_at_a_time():
+    if not hasattr(socket, "socketpair"):  # MicroPython polls the objects it made, and no others
+        return
+    pair = Pair(connect=Drip)
+    pair.emit(*range(50))
+    pair.greet()
+    pair.until(lambda: len(pair.hub.numbers()) == 50)
+    pair.close()
+
+
+# What comes in
+
+
+def test_what_no_hub_could_store_is_refused_here():
+    pair = Pair()
+    for val in (float("nan"), float("inf"), 1 << 63, b"bytes", {1: 2}, object()):
+        pair.sender.on_next(("s1", 0, val))
+    pair.sender.on_next(("", 0, 1))
+    pair.sender.on_next(("s1", 0, "x" * 70000))
+    assert pair.sender.counters["invalid"] == 8
+    assert pair.spool.waiting() == 0
+    pair.close()
+
+
+def test_a_full_outbox_that_blocks_waits_for_the_hub():
+    pair = Pair(max_bytes=1024, segment_bytes=256, policy="block")
+    pair.greet(window=1000)
+    emitted = 0
+    while pair.spool.counters["refused"] == 0 and emitted < 100:
+        # the hub acknowledges when the outbox is full: seen in `wait`, which the sender calls itself
+        wait = pair.sender.wait
+
+        def answering(ms, wait=wait):
+            pair.hub.step()
+            pair.hub.say(wire.ACK, pair.spool.epoch, pair.hub.numbers()[-1])
+            return wait(5)
+
+        pair.sender.wait = answering
+        pair.emit(emitted)
+        pair.sender.wait = wait
+        pair.step()
+        emitted += 1
+    assert pair.spool.counters["refused"] >= 1
+    assert pair.spool.counters["appended"] == emitted, "the one that had to wait is there, too"
+    pair.close()
+
+
+def test_a_full_outbox_that_blocks_gives_up_when_the_program_is_to_end():
+    pair = Pair(max_bytes=1024, segment_bytes=256, policy="block")
+    waker = socket.socket()  # anything that is ready at once: this one was never connected
+    pair.sender.poller.register(waker, select.POLLIN)
+    for n in range(100):
+        pair.sender.on_next(("s1", 0, n))
+    assert pair.spool.counters["refused"] > 0
+    pair.sender.poller.unregister(waker)
+    waker.close()
+    pair.close()
+
+
+def test_a_disk_that_fails_is_counted_and_the_next_reading_tries_again():
+    files = FaultyFiles()
+    pair = Pair(files=files, policy="drop_newest")
+    pair.emit(1)
+
+    def write(file, data):
+        raise OSError(5, "the medium is broken")
+
+    good, pair.spool._active.write = pair.spool._active.write, lambda data: write(None, data)
+    pair.emit(2)
+    assert pair.sender.counters["lost"] == 1 and "broken" in pair.sender.last_error
+    pair.emit(3)
+    assert pair.spool.waiting() == 2
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1, 2])
+    assert [r[2] for _, _, rs in pair.hub.of(wire.DATA) for r in rs] == [1, 3]
+    assert good
+    pair.close()
+
+
+def test_drain():
+    pair = Pair(clock=None)
+    assert pair.sender.drain(0)
+    pair.emit(1)
+    assert not pair.sender.drain(0)
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1])
+    pair.hub.say(wire.ACK, pair.spool.epoch, 1)
+    assert pair.sender.drain(1000)
+    pair.close()
+
+
+def test_urls():
+    assert split_url("tcp://127.0.0.1:7007") == ("127.0.0.1", 7007)
+    assert split_url("tcp://[::1]:80") == ("::1", 80)
+    for url in ("", "tcp://", "tcp://host", "tcp://:1", "tcp://h:0", "tcp://h:65536", "tcp://h:x", "http://h:1"):
+        raises(ValueError, split_url, url)
+    path = folder("names")
+    for name in ("", "a b", "../x", "é", "-x", "x" * 65):
+        raises(ValueError, Sender, "tcp://h:1", name, SegmentSpool(path))
+    os.rmdir(path)

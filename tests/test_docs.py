@@ -1,0 +1,138 @@
+"""What README and docs say is true: their code runs, their options exist, their numbers are the code's."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from bourn import wire
+from bourn.cli import app
+from bourn.cli.config import load_config
+from bourn.cli.processes import find_micropython
+from bourn.device.sensors import KINDS
+from bourn.hub import link
+from bourn.spool import segment_file, sqlite
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ENV = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MICROPYPATH": f"{ROOT / 'src'}:.frozen"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in that language, without those marked as not run."""
+    text = re.sub(r"<!-- not run.*?-->\s*```.*?```", "", page.read_text(), flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page, "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", block],
+            cwd=tmp_path,
+            env=ENV,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_readme_example_is_the_file_and_prints_what_it_says(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "greenhouse.py"
+    code, output = blocks(ROOT / "README.md", "python")[0], blocks(ROOT / "README.md", "text")[0]
+    assert example.read_text().endswith(code)
+    interpreters = [sys.executable]
+    micropython = find_micropython()
+    if micropython:
+        interpreters.append(micropython)
+    elif os.environ.get("CI"):
+        pytest.fail("no MicroPython beside this Python; `make test` installs one")
+    for interpreter in interpreters:
+        done = subprocess.run(
+            [interpreter, str(example)], cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stdout == output, done.stderr
+
+
+def test_the_hub_can_be_killed_as_the_readme_says(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = tmp_path / "bourn"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bourn.cli "$@"\n')
+    command.chmod(0o755)
+    env = {**ENV, "BOURN": str(command), "PORT": str(port), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", str(ROOT / "examples" / "kill_the_hub.sh")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = re.search(r"sent (\d+), acknowledged (\d+)\njournal says: (\d+) rows, (\d+) of them", done.stdout)
+    assert said, done.stdout + done.stderr
+    assert len(set(said.groups())) == 1, done.stdout
+    assert int(said[1]) > 100
+    told = blocks(ROOT / "README.md", "text")[1]
+    assert re.sub(r"\d+", "N", told) == re.sub(r"\d+", "N", done.stdout)
+
+
+def test_config_example_loads(tmp_path: Path) -> None:
+    (example,) = blocks(ROOT / "docs" / "config.md", "toml")
+    file = tmp_path / "sensors.toml"
+    file.write_text(example)
+    assert [s.kind for s in load_config(str(file))] == ["wave", "cpu"]
+
+
+def test_every_kind_of_sensor_is_in_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) s \|", (ROOT / "docs" / "config.md").read_text(), flags=re.MULTILINE)
+    assert rows == [(kind, str(row[2])) for kind, row in KINDS.items()]
+
+
+def options(name: str) -> set[str]:
+    """The long options of one command."""
+    command = typer.main.get_command(app).commands[name]
+    return {opt for param in command.params for opt in param.opts if opt.startswith("--")}
+
+
+def test_options_in_the_docs_exist_and_all_of_run_are_there() -> None:
+    known = set().union(*(options(name) for name in ("run", "hub", "sensors", "read"))) | {"--help"}
+    text = (ROOT / "docs" / "running.md").read_text()
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert said <= known, f"docs/running.md names options that do not exist: {said - known}"
+    missing = options("run") - said - {"--help", "--in-flight", "--micropython"}
+    assert not missing, f"docs/running.md does not say what these are for: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target} does not exist"
+
+
+def test_formats_hold_the_numbers_of_the_code() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text()
+    table = re.findall(r"^\| (\d+) \| ([A-Z]+) \|", text, flags=re.MULTILINE)
+    assert {int(number): name for number, name in table} == dict(enumerate(wire.NAMES[1:], 1))
+    for number in (wire.MAX_FRAME, wire.MAX_READING, sqlite.QUARANTINE_ROWS):
+        assert f"{number:,}" in text, f"{number:,} is not in docs/formats.md"
+    assert segment_file.MAX_RECORD == wire.MAX_READING
+    assert f"within {link.UNUSED_CREDIT_S:.0f} s" in text.replace("\n", " ")
+    assert f"at most {wire.MAX_NESTING} deep" in text.replace("\n", " ")
+
+
+def test_no_page_is_left_over() -> None:
+    linked = {
+        (page.parent / target).resolve() for page in PAGES for target in re.findall(r"\]\(([^)#]+)", page.read_text())
+    }
+    alone = [page for page in PAGES if page not in linked and page.name not in ("README.md", "CONTRIBUTING.md")]
+    assert not alone, f"no page leads to {alone}"
