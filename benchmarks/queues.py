@@ -75,7 +75,7 @@ def workloads(micropython: list[str]) -> list[str]:
 def waits(lanes: dict[str, dict]) -> list[str]:
     """The table of latencies, in microseconds."""
     lines = [
-        "| waiting | wake: median | p99 | time-out: late by, median | p99 | earliest | 10 idle timed waiters, wake-ups/s |",
+        "| waiting | woken after, median | p99 | time-out late by, median | p99 | least | wake-ups/s of 10 idle |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, lane in lanes.items():

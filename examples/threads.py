@@ -1,7 +1,7 @@
 """Two threads with a queue between them: the same file on CPython and on MicroPython, with the same output.
 
-    python examples/threads.py
-    MICROPYPATH=stdlib micropython examples/threads.py
+python examples/threads.py
+MICROPYPATH=stdlib micropython examples/threads.py
 """
 
 import queue
@@ -11,7 +11,7 @@ import time
 
 def now():
     """The ISO time, UTC, to the second."""
-    return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime()[:6]
+    return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*time.gmtime()[:6])
 
 
 def produce(items):

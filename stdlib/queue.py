@@ -2,24 +2,23 @@
 
 README.md beside this file has the table of names and the few differences. The theory, beyond that of threading.py:
 
-*One mutex, two lists of gates.* CPython's queue has three Conditions. Here those who sleep for an item and those who sleep
-for space are two plain lists of gates under the queue's one mutex, and the hot path is one mutex, one append or popleft
-and one look at a list. A gate is opened last of all and outside the mutex.
+*One mutex, two lists of gates.* CPython's queue has three Conditions. Here those who sleep for an item and those who
+sleep for space are two plain lists of gates under the queue's one mutex, and the hot path is one mutex, one append or
+popleft and one look at a list. A gate is opened last of all and outside the mutex.
 
 *An opened gate is a hint, not a gift*: "there was an item a moment ago". Whoever runs first has the item, and the woken
 thread looks again; nothing waits for a thread that has not come to run yet.
 
-*One at a time.* Of each list at most one thread has been woken and has not arrived. Once it has its item it wakes the next
-one if there is more. Waking costs more than a hundred puts, and most of the threads that a burst of puts would wake come too
-late: this is what makes the queue fast. Nobody sleeps beside an item: as long as there are both, one is on its way,
-and one that gives up (a time-out, Ctrl-C, a `_get` that raises) wakes the next in its place.
+*One at a time.* Of each list at most one thread has been woken and has not arrived. Once it has its item it wakes the
+next one if there is more. Waking costs more than a hundred puts, and most of the threads that a burst of puts would
+wake come too late: this is what makes the queue fast. Nobody sleeps beside an item: as long as there are both, one is
+on its way, and one that gives up (a time-out, Ctrl-C, a `_get` that raises) wakes the next in its place.
 """
-
-from collections import deque
-from heapq import heappop, heappush
 
 import threading
 from _thread import allocate_lock
+from collections import deque
+from heapq import heappop, heappush
 
 _FIRST = 8  # items a deque has room for at first; MicroPython's is made for a number, and doubled when it is full
 
@@ -44,8 +43,8 @@ class ShutDown(Exception):
 
 
 class _Sleepers:
-    # Those who sleep for an item, or for space; all under the queue's mutex. `gates`: the oldest first. `coming`: one of
-    # them was taken out and opened, and has not arrived. `spare`: closed gates of waits that are over.
+    # Those who sleep for an item, or for space; all under the queue's mutex. `gates`: the oldest first. `coming`: one
+    # of them was taken out and opened, and has not arrived. `spare`: closed gates of waits that are over.
 
     def __init__(self):
         self.gates = []

@@ -3,11 +3,11 @@
 README.md beside this file has the table of names and the few differences. The theory:
 
 *No GIL.* On the unix and RP2 ports two threads really run at once, and the memory of an object that one thread changes
-while another reads it can be gone: an unlocked list loses elements, an attribute added late crashes the reader. So every
-attribute is made in `__init__`, before anybody else can see the object, and every list, dict and number that two threads
-share has a raw lock beside it, named where it stands. Taking that lock is also what makes the writes of other threads
-visible on a processor with weak memory order (ARM): a raw lock is an acquire and a release barrier, a plain attribute
-is neither. That is why even `Event.is_set` takes it.
+while another reads it can be gone: an unlocked list loses elements, an attribute added late crashes the reader. So
+every attribute is made in `__init__`, before anybody else can see the object, and every list, dict and number that two
+threads share has a raw lock beside it, named where it stands. Taking that lock is also what makes the writes of other
+threads visible on a processor with weak memory order (ARM): a raw lock is an acquire and a release barrier, a plain
+attribute is neither. That is why even `Event.is_set` takes it.
 
 *Gates.* A thread that must wait puts a closed gate of its own into the list of what it waits for, and sleeps at it. Who
 has something for it takes the gate out of the list, under the list's mutex, and then opens it, once, as the very last
@@ -18,18 +18,17 @@ the two, and no gate stays behind. (CPython's own Condition can lose one there.)
 
 *Time-outs.* MicroPython's lock has none. A gate for a wait without a time-out is a raw lock. One with a time-out is a
 datagram socket connected to itself, on which `poll` sleeps in the kernel until a datagram comes or the time is over: no
-helper thread, no wake-up in between, no port. Where the interpreter's locks know time-outs (`_thread.TIMEOUT_MAX`) those
-are used; where there is neither (ESP32, RP2) the lock is polled, at most every 10 ms.
+helper thread, no wake-up in between, no port. Where the interpreter's locks know time-outs (`_thread.TIMEOUT_MAX`)
+those are used; where there is neither (ESP32, RP2) the lock is polled, at most every 10 ms.
 
-*Ctrl-C* may strike anywhere, but nearly all the time a thread spends here it sleeps at a gate: what is caught there takes
-the gate out of the list or, when it was being opened, hands the notification on to the next in line.
+*Ctrl-C* may strike anywhere, but nearly all the time a thread spends here it sleeps at a gate: what is caught there
+takes the gate out of the list or, when it was being opened, hands the notification on to the next in line.
 """
 
+import _thread
 import builtins
 import sys
 import time
-
-import _thread
 from _thread import allocate_lock, get_ident
 
 _start_new_thread = _thread.start_new_thread
@@ -56,7 +55,6 @@ else:
     try:
         import os
         import select
-
         import socket as _socket
 
         _FAMILY = _socket.AF_UNIX.to_bytes(2, sys.byteorder)
@@ -229,6 +227,31 @@ class _Waiters:
             gate.release()
         return len(gates)
 
+    def _take_within(self, us):
+        """Call `_take`, under the mutex, until it succeeds: True, or until `us` microseconds are over: False."""
+        deadline = _Deadline(us)
+        gate = None
+        while True:
+            with self._mutex:
+                taken = self._take()
+                if gate and not taken:
+                    self._waiters.append(gate)
+            if gate:
+                if taken:
+                    _keep(gate)
+                else:
+                    self._park(gate, us)
+                    gate = None
+                    continue
+            if taken:
+                return True
+            us = deadline.left()
+            if us is not None:
+                if us <= 0:
+                    return False
+                us = min(us, _LONGEST_US)
+            gate = _gate(us)
+
 
 # Locks.
 
@@ -253,23 +276,11 @@ class Lock(_Waiters):
         if timeout < 0:
             raise ValueError("timeout value must be a non-negative number")
         us = _microseconds(timeout)
-        return self._raw.acquire(False) or (us > 0 and self._acquire_within(us))
-
-    def _acquire_within(self, us):
         if _NATIVE or not _socket:
             return _sleep(self._raw, us)
-        deadline = _Deadline(us)
-        while us > 0:
-            gate = _gate(us)
-            with self._mutex:
-                got = self._raw.acquire(False)
-                if not got:
-                    self._waiters.append(gate)
-            if got:
-                _keep(gate)
-                return True
-            self._park(gate, min(us, _LONGEST_US))
-            us = deadline.left()
+        return self._take_within(us)
+
+    def _take(self):
         return self._raw.acquire(False)
 
     def release(self):
@@ -320,7 +331,8 @@ class RLock:
     """A lock that its owner may acquire again: `acquire(blocking=True, timeout=-1)`, released as often."""
 
     # `_owner` is the token of the thread that holds `_block`, else None; `_count` how often. Both are written by the
-    # holder only. Another thread may read an old `_owner`, but never its own token: it has itself written what came after.
+    # holder only. Another thread may read an old `_owner`, but never its own token: it has itself written what came
+    # after.
 
     def __init__(self):
         self._block = Lock()
@@ -341,13 +353,16 @@ class RLock:
     __enter__ = acquire
 
     def release(self):
-        if self._owner != _token():
-            raise RuntimeError("cannot release un-acquired lock")
+        self._check_owner()
         count = self._count - 1
         self._count = count
         if not count:
             self._owner = None
             self._block.release()
+
+    def _check_owner(self):
+        if self._owner != _token():
+            raise RuntimeError("cannot release un-acquired lock")
 
     def __exit__(self, kind, value, where):
         self.release()
@@ -358,17 +373,14 @@ class RLock:
     # What Condition asks of a lock that can be held more than once.
 
     def _release_save(self):
-        if self._owner != _token():
-            raise RuntimeError("cannot release un-acquired lock")
+        self._check_owner()
         count = self._count
-        self._count = 0
-        self._owner = None
-        self._block.release()
+        self._count = 1
+        self.release()
         return count
 
     def _acquire_restore(self, count):
-        self._block.acquire()
-        self._owner = _token()
+        self.acquire()
         self._count = count
 
     def _is_owned(self):
@@ -379,7 +391,7 @@ class RLock:
 
     def __repr__(self):
         owner = self._owner
-        owner = owner._ident if isinstance(owner, Thread) else owner or 0
+        owner = owner.ident if isinstance(owner, Thread) else owner or 0
         return "<%s _thread.RLock object owner=%d count=%d at %s>" % (_state(self), owner, self._count, _at(self))
 
 
@@ -461,7 +473,7 @@ class Condition(_Waiters):
     def notify_all(self):
         self.notify(len(self._waiters))
 
-    notifyAll = notify_all  # noqa: N815 - CPython's old name
+    notifyAll = notify_all
 
 
 class Semaphore(_Waiters):
@@ -478,32 +490,13 @@ class Semaphore(_Waiters):
     def acquire(self, blocking=True, timeout=None):
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        deadline = None
-        while True:
-            with self._mutex:
-                if self._value > 0:
-                    self._value -= 1
-                    return True
-            if not blocking:
-                return False
-            if not deadline:
-                deadline = _Deadline(_microseconds(timeout))
-            us = deadline.left()
-            if us is not None:
-                if us <= 0:
-                    return False
-                us = min(us, _LONGEST_US)
-            gate = _gate(us)
-            with self._mutex:
-                if self._value <= 0:
-                    self._waiters.append(gate)
-                    waits = True
-                else:
-                    waits = False
-            if waits:
-                self._park(gate, us)
-            else:
-                _keep(gate)
+        return self._take_within(_microseconds(timeout) if blocking else 0)
+
+    def _take(self):
+        if self._value > 0:
+            self._value -= 1
+            return True
+        return False
 
     __enter__ = acquire
 
@@ -556,7 +549,7 @@ class Event(_Waiters):
         with self._mutex:
             return self._flag
 
-    isSet = is_set  # noqa: N815 - CPython's old name
+    isSet = is_set
 
     def set(self):
         with self._mutex:
@@ -616,50 +609,31 @@ class Barrier:
         if timeout is None:
             timeout = self._timeout
         with self._cond:
-            self._cond.wait_for(self._may_enter)
+            self._cond.wait_for(lambda: self._state in (_FILLING, _BROKEN))
             if self._state == _BROKEN:
                 raise BrokenBarrierError
             index = self._count
             self._count += 1
             try:
-                if index + 1 == self._parties:
-                    self._let_go()
+                if self._count < self._parties:
+                    self._cond.wait_for(lambda: self._state != _FILLING, timeout)
+                    if self._state != _DRAINING:
+                        raise BrokenBarrierError
                 else:
-                    self._stay(timeout)
+                    if self._action:
+                        self._action()
+                    self._state = _DRAINING
+                    self._cond.notify_all()
                 return index
+            except BaseException:  # the time was over, the action failed, or Ctrl-C
+                if self._state == _FILLING:
+                    self._break()
+                raise
             finally:
                 self._count -= 1
                 if not self._count and self._state in (_DRAINING, _RESETTING):
                     self._state = _FILLING
                     self._cond.notify_all()
-
-    def _may_enter(self):
-        return self._state in (_FILLING, _BROKEN)
-
-    def _has_turned(self):
-        return self._state != _FILLING
-
-    def _let_go(self):
-        try:
-            if self._action:
-                self._action()
-            self._state = _DRAINING
-        except BaseException:
-            self._state = _BROKEN
-            raise
-        finally:
-            self._cond.notify_all()
-
-    def _stay(self, timeout):
-        try:
-            in_time = self._cond.wait_for(self._has_turned, timeout)
-        except BaseException:
-            self._break()
-            raise
-        if not in_time:
-            self._break()
-        if self._state != _DRAINING:
-            raise BrokenBarrierError
 
     def _break(self):
         self._state = _BROKEN
@@ -709,7 +683,7 @@ _profile_hook = None
 
 
 def _token():
-    """What this thread is known by as an owner: its Thread, since idents come again; a foreign thread has but its ident."""
+    """What this thread is known by as an owner: its Thread, since idents come again; a foreign one has but that."""
     ident = get_ident()
     with _active_limbo_lock:
         thread = _active.get(ident)
@@ -761,12 +735,12 @@ class Thread:
         if group is not None:
             raise AssertionError("group argument must be None for now")
         self._target = target
-        self._name = str(name) if name else _next_name(target)
+        self.name = str(name) if name else _next_name(target)
         self._args = args
         self._kwargs = {} if kwargs is None else kwargs
         self._daemonic = current_thread().daemon if daemon is None else bool(daemon)
-        self._ident = None
-        self._native_id = None
+        self.ident = None
+        self.native_id = None
         self._token = self
         self._begun = False
         self._started = Event()
@@ -781,9 +755,9 @@ class Thread:
             status = "stopped" if self._ended.is_set() else "started"
         if self._daemonic:
             status += " daemon"
-        if self._ident is not None:
-            status += " %d" % self._ident
-        return "<%s(%s, %s)>" % (type(self).__name__, self._name, status)
+        if self.ident is not None:
+            status += " %d" % self.ident
+        return "<%s(%s, %s)>" % (type(self).__name__, self.name, status)
 
     def start(self):
         if not self._initialized:
@@ -821,8 +795,8 @@ class Thread:
         try:
             native_id = get_native_id()
             with _active_limbo_lock:
-                self._ident = ident
-                self._native_id = native_id
+                self.ident = ident
+                self.native_id = native_id
                 _active[ident] = self
                 del _limbo[self]
         except BaseException as e:  # no memory
@@ -851,19 +825,19 @@ class Thread:
             excepthook(ExceptHookArgs((type(e), e, getattr(e, "__traceback__", None), self)))
         except SystemExit:
             pass
-        except BaseException as e:
+        except BaseException as trouble:
             if hasattr(sys, "excepthook"):
                 sys.stderr.write("Exception in threading.excepthook:\n")
-                sys.excepthook(type(e), e, getattr(e, "__traceback__", None))
+                sys.excepthook(type(trouble), trouble, getattr(trouble, "__traceback__", None))
             else:
-                _say("Exception in threading.excepthook:", e)
+                _say("Exception in threading.excepthook:", trouble)
 
     def _end(self):
         for values in self._locals:
             values.forget(self)
         self._locals = []
         with _active_limbo_lock:
-            _active.pop(self._ident, None)
+            _active.pop(self.ident, None)
         self._ended.set()
 
     def join(self, timeout=None):
@@ -879,22 +853,6 @@ class Thread:
         return self._started.is_set() and not self._ended.is_set()
 
     @property
-    def name(self):
-        return self._name
-
-    @name.setter
-    def name(self, name):
-        self._name = str(name)
-
-    @property
-    def ident(self):
-        return self._ident
-
-    @property
-    def native_id(self):
-        return self._native_id
-
-    @property
     def daemon(self):
         return self._daemonic
 
@@ -908,16 +866,16 @@ class Thread:
 
     # The old names.
 
-    def getName(self):  # noqa: N802 - CPython's
-        return self._name
+    def getName(self):
+        return self.name
 
-    def setName(self, name):  # noqa: N802 - CPython's
-        self.name = name
+    def setName(self, name):
+        self.name = str(name)
 
-    def isDaemon(self):  # noqa: N802 - CPython's
+    def isDaemon(self):
         return self._daemonic
 
-    def setDaemon(self, daemonic):  # noqa: N802 - CPython's
+    def setDaemon(self, daemonic):
         self.daemon = daemonic
 
 
@@ -951,10 +909,10 @@ class _Unstarted(Thread):
 
     def _found(self, native_id):
         """The running thread is this one."""
-        self._ident = get_ident()
-        self._native_id = native_id
+        self.ident = get_ident()
+        self.native_id = native_id
         with _active_limbo_lock:
-            _active[self._ident] = self
+            _active[self.ident] = self
         return self
 
 
@@ -974,7 +932,7 @@ class _DummyThread(_Unstarted):
 def _foreign():
     """The Thread of a running thread that has none yet."""
     found = _native_id()
-    if _main_thread._ident is None and found and found[0] == found[1]:
+    if _main_thread.ident is None and found and found[0] == found[1]:
         return _main_thread._found(found[0])
     return _DummyThread()._found(get_native_id())
 
@@ -1002,8 +960,8 @@ def active_count():
         return len(_active) + len(_limbo)
 
 
-currentThread = current_thread  # noqa: N816 - CPython's old name
-activeCount = active_count  # noqa: N816 - CPython's old name
+currentThread = current_thread
+activeCount = active_count
 
 
 def stack_size(size=0):
@@ -1041,7 +999,7 @@ class ExceptHookArgs:
 def excepthook(args):
     """Say on stderr which thread ended with which error, in one piece. Assign another function to replace it."""
     if args.exc_type is not SystemExit:
-        name = args.thread._name if args.thread else get_ident()
+        name = args.thread.name if args.thread else get_ident()
         _say("Exception in thread %s:" % name, args.exc_value)
 
 
@@ -1062,7 +1020,7 @@ __excepthook__ = excepthook
 # Values of a thread's own.
 
 
-class local:  # noqa: N801 - CPython's name
+class local:
     """An object whose attributes each thread has for itself. A subclass's `__init__` runs once in each thread."""
 
     def __new__(cls, *args, **kwargs):
@@ -1145,9 +1103,10 @@ def _shutdown():
 
 # `print`. MicroPython's writes each argument by itself, so that the lines of two threads tear, and without a GIL the
 # thread that an item has woken may print before the one that has just put it, and goes on to say so. CPython's goes on
-# for 5 ms before another thread runs at all. So here a line is written in one piece, and the first line of a thread that
-# was just started, or woken by a queue, lets somebody else's line go first if one comes within about 10 ms.
-# `_lines` counts them, under `_print_mutex`; `_fresh` is the ident of the thread woken last, `_fresh_lines` the count then.
+# for 5 ms before another thread runs at all. So here a line is written in one piece, and the first line of a thread
+# that was just started, or woken by a queue, lets somebody else's line go first if one comes within about 10 ms.
+# `_lines` counts them, under `_print_mutex`; `_fresh` is the ident of the thread woken last, `_fresh_lines` the count
+# then.
 _FIRST_WORD_PAUSES = 40
 # Those who wait so hold `_polite_mutex`: of two, the first to come speaks first.
 _print_mutex = allocate_lock()

@@ -148,7 +148,8 @@ ENDS = {
         "_thread.start_new_thread(work, ())\n"
         "lock.acquire()\n"
         "import threading\n"
-        "print(other, threading.current_thread() is threading.main_thread(), threading.main_thread().ident is not None)",
+        "main = threading.main_thread()\n"
+        "print(other, threading.current_thread() is main, main.ident is not None)",
         "(False, 'MainThread') True True\n",
     ),
     "forty daemons at work": (

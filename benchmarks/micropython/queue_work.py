@@ -2,17 +2,16 @@
 
     INTERPRETER benchmarks/micropython/queue_work.py queue|raw|waits [ITEMS]
 
-`queue`: operations a second of the `queue.Queue` that it imports. `raw`: the same threads with nothing but two `_thread`
-locks for the hand-off, the limit of the interpreter. `waits`: how late a notification and a time-out come, in
+`queue`: operations a second of the `queue.Queue` that it imports. `raw`: the same threads with nothing but two
+`_thread` locks for the hand-off, the limit of the interpreter. `waits`: how late a notification and a time-out come, in
 microseconds, and how often ten idle waiters wake in a second. A line for each: its name and numbers.
 """
 
+import _thread
 import gc
 import os
 import sys
 import time
-
-import _thread
 
 if hasattr(time, "ticks_us"):
     clock = time.ticks_us

@@ -3,14 +3,13 @@
 Imported on MicroPython only, by the slices that slices.py makes; each runs one test in a process of its own.
 """
 
+import _thread
 import io
 import random as _random
 import re
 import sys as _sys
-import time as _time
-
-import _thread
 import threading
+import time as _time
 
 
 class SafeList:
@@ -90,7 +89,7 @@ class Random:
             return self.state / 0x80000000
 
 
-class random:  # noqa: N801 - stands for the module
+class random:
     Random = Random
     random = _random.random
 
@@ -117,7 +116,7 @@ class Sys:
 sys = threading.sys = Sys()
 
 
-class DeprecationWarning(Exception):  # noqa: A001 - a builtin of CPython's
+class DeprecationWarning(Exception):
     pass
 
 
@@ -225,7 +224,7 @@ class TestCase:
         return _Nothing()
 
 
-class os_helper:  # noqa: N801 - stands for the module
+class os_helper:
     TESTFN = ".tools/tmp/oracle-%d" % (_time.ticks_us() & 0xFFFFFF)
 
     def unlink(path):
@@ -234,7 +233,7 @@ class os_helper:  # noqa: N801 - stands for the module
         os.remove(path)
 
 
-class traceback:  # noqa: N801 - stands for the module
+class traceback:
     def format_stack():
         pass
 
@@ -250,16 +249,16 @@ class _Patch:
         self.swapped.__exit__()
 
 
-class mock:  # noqa: N801 - stands for the module
-    class patch:  # noqa: N801 - as it is called
+class mock:
+    class patch:
         object = _Patch
 
 
-class test:  # noqa: N801 - stands for the package
+class test:
     pass
 
 
-class unittest:  # noqa: N801 - stands for the module
+class unittest:
     TestCase = TestCase
 
 
@@ -288,7 +287,7 @@ class _Swapped:
         setattr(self.thing, self.name, self.before)
 
 
-class support:  # noqa: N801 - stands for the module
+class support:
     SHORT_TIMEOUT = 30
     LONG_TIMEOUT = 300
     verbose = False
@@ -328,7 +327,7 @@ class _Started:
             assert not thread.is_alive()
 
 
-class threading_helper:  # noqa: N801 - stands for the module
+class threading_helper:
     start_threads = _Started
     wait_threads_exit = _Nothing
 

@@ -1,8 +1,9 @@
-"""Queues and locks under stress: `INTERPRETER tests/stress/threads.py SECONDS SEED`; one line for each kind, or an error.
+"""Queues and locks under stress: `INTERPRETER tests/stress/threads.py SECONDS SEED`; one line for each kind, or an
+error.
 
-Four producers and four consumers with queues of all sizes, blocking, with tiny time-outs and without waiting; semaphores,
-conditions and locks with time-outs beside them. Every item must arrive once, those of one producer in their order; every
-permit and every notification must be accounted for. All randomness comes from the seed.
+Four producers and four consumers with queues of all sizes, blocking, with tiny time-outs and without waiting;
+semaphores, conditions and locks with time-outs beside them. Every item must arrive once, those of one producer in their
+order; every permit and every notification must be accounted for. All randomness comes from the seed.
 """
 
 import queue

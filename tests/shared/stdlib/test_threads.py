@@ -2,12 +2,12 @@
 # timeout: 90
 """`threading` where CPython's own tests do not look: identity, foreign threads, failures to start, memory, reprs."""
 
+import _thread
 import gc
 import sys
 import threading
 import time
 
-import _thread
 from run import Skip
 
 MICROPYTHON = hasattr(time, "ticks_ms")
