@@ -13,7 +13,7 @@ start_hub() {
 }
 
 start_hub
-"$BOURN" sensors --hub "$URL" --outbox "$dir/outbox" --every 0.01 --for 8 >"$dir/sensors.log" 2>&1 &
+"$BOURN" sensors --hub "$URL" --outbox "$dir/outbox" --every 0.01 --for 12 >"$dir/sensors.log" 2>&1 &
 sensors=$!
 for n in 1 2 3; do
     sleep 2

@@ -31,6 +31,10 @@ CORE = {
     "drivers",
     "grid",
     "sensor",
+    "input_thing",
+    "ports",
+    "sources",
+    "policy",
     "scheduler",
     "operators",
     "wire",
@@ -39,7 +43,7 @@ CORE = {
 LAYERS = {
     "_compat": set(),
     "clock": {"_compat"},
-    "things": {"_compat", "clock", "chain", "drawing"},  # chain only when `pipe` is called, drawing when it is printed
+    "things": {"_compat", "clock", "chain", "drawing", "ports"},  # chain when `pipe` is called, the others when used
     "chain": {"_compat", "things", "fuse"},
     "fuse": set(),
     "batches": set(),
@@ -47,11 +51,15 @@ LAYERS = {
     "handover": {"_compat", "things", "ring"},
     "asyncio_bridge": {"things", "ring"},
     "drawing": {"things", "chain"},
+    "input_thing": {"_compat"},
     "sensor": {"clock", "things"},
     "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
     "grid": set(),
-    "drivers": {"_compat", "clock", "scheduler", "drivers"},
-    "operators": {"_compat", "clock", "things", "chain", "operators", "spool"},  # spool: an outbox
+    "ports": {"things"},
+    "sources": {"things", "sensor"},
+    "policy": {"_compat", "operators"},
+    "drivers": {"_compat", "clock", "grid", "drivers"},
+    "operators": {"_compat", "clock", "things", "chain", "ports", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},
@@ -84,6 +92,7 @@ DEVICE_MODULES = set(
 MORE_MODULES = {
     ("_compat/__init__.py", "traceback"): "CPython's half of print_exception",
     ("_compat/__init__.py", "fcntl"): "CPython's half of a lock file",
+    ("drivers/event_loop.py", "asyncio"): "loaded by who has one",
     ("asyncio_bridge.py", "asyncio"): "the bridge to it, where a board has it",
     ("device/sensors/system.py", "psutil"): "readings of the machine itself, where it has an operating system",
 }
@@ -91,6 +100,10 @@ MORE_MODULES = {
 # Third-party modules: the files that may import them (a folder ends with /). One table, so that nobody wonders.
 THIRD_PARTY = {
     "msgspec": ["hub/", "cli/"],
+    "paho": ["hub/adapters/mqtt_topic.py"],
+    "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
+    "polars": ["hub/adapters/frames.py"],
+    "psycopg": ["hub/adapters/postgres_table.py"],
     "psutil": ["device/sensors/system.py", "hub/"],
     "rich": ["cli/", "hub/repositories/screen.py"],
     "sse_starlette": ["hub/web/"],
@@ -114,6 +127,7 @@ MAY_PRINT = {
     "thingflow/": "output() and print_downstream() are asked to",
     "cli/": "talks to a person",
     "hub/repositories/screen.py": "the terminal is its repository",
+    "operators/output.py": "to print is what it is asked for",
 }
 MAY_EXECUTE = {
     "fuse.py": "text made of constants of that file alone: templates and frames; no value ever becomes text",

@@ -16,6 +16,8 @@ PROGRAMS = (
         ("chromium", "chromium-browser", "google-chrome"),
         "the live page in a real browser",
     ),
+    ("mosquitto", ("mosquitto",), "the MQTT adapters against a real broker"),
+    ("postgresql", ("pg_ctlcluster", "initdb"), "the PostgreSQL adapters against a real server"),
     ("strace", ("strace",), "that a commit reaches the disk before its ack"),
 )
 

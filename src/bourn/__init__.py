@@ -5,11 +5,14 @@ The layers; each imports only what stands before it:
     _compat, clock           the two interpreters, time
     things, chain            event streams; chains of operators between them
     sensor                   a sensor as a source
+    ports                    named ports: further ways out of a thing, and into one
+    sources                  things that emit what a list or a function has
     fuse                     one generated function for a run of operators, on CPython
     batches, handover        many events at once; from thread to thread
     asyncio_bridge           asyncio in and out
     scheduler, grid          say when things run
     operators/               small functions between things
+    policy                   what to do when a sensor fails
     wire, spool/             frames; the bounded, crash-safe log
     device/                  what runs on a board: sender, sensors
     hub/                     what runs on CPython: connections, journal, repositories, the live page

@@ -50,9 +50,9 @@ class Chain(OutputThing):
         self._undo = []  # what ends timers and side inputs when the chain is detached
         self._head = None  # the three functions before the first operator; None: to be bound
 
-    def connect(self, sink, policy="stop"):
+    def connect(self, sink, policy="stop", port_mapping=None):
         """As OutputThing.connect; the first sink attaches the chain to its source."""
-        disconnect = super().connect(sink, policy)
+        disconnect = super().connect(sink, policy, port_mapping)
         if self._branch is None:
             self.attach()
             if self._states is None:
@@ -91,7 +91,7 @@ class Chain(OutputThing):
     def root(self):
         """The thing at the beginning of this chain."""
         source = self._source
-        return source.root() if isinstance(source, Chain) else source
+        return source.root() if hasattr(source, "root") else source
 
     def attach(self):
         """Receive the source's events from the next one on; again, when the source has ended."""
@@ -202,18 +202,31 @@ class Chain(OutputThing):
 
 
 def pipe(source, stages):
-    """What `OutputThing.pipe` promises."""
-    count = 0
-    while count < len(stages) and isinstance(stages[count], Operator):
-        count += 1
+    """What `OutputThing.pipe` promises. A stage is an Operator, a tuple of stages, or a sink.
+
+    Or it has `behind(thing)`, which makes of the thing before it what comes after it: a thing with several ways out,
+    or, as the last stage, a disconnect function.
+    """
+    stages = _flat(stages)
+    last = len(stages) - 1
     thing = source
-    begin = 0
-    for i in range(1, count + 1):
-        if i == count or stages[i].first:
+    begin = 0  # of the operators that are not in a chain yet
+    for i, stage in enumerate(stages):
+        operator = isinstance(stage, Operator)
+        if begin < i and not (operator and not stage.first):
             thing = Chain(thing, stages[begin:i])
             begin = i
-    if count == len(stages):
-        return thing
-    if count < len(stages) - 1:
-        raise TypeError("a sink is the last stage of a pipe: %r is followed by more" % (stages[count],))
-    return thing.connect(stages[count])
+        if operator:
+            continue
+        begin = i + 1
+        if i < last and (not hasattr(stage, "behind") or stage.last):
+            raise TypeError("a sink is the last stage of a pipe: %r is followed by more" % (stage,))
+        thing = stage.behind(thing) if hasattr(stage, "behind") else thing.connect(stage)
+    return Chain(thing, stages[begin:]) if begin <= last else thing
+
+
+def _flat(stages):
+    flat = ()
+    for stage in stages:
+        flat += _flat(stage) if isinstance(stage, tuple) else (stage,)
+    return flat

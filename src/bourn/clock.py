@@ -1,7 +1,7 @@
 """Time as an argument: nothing in Bourn asks for the time except through a clock.
 
 `now()` is the planner's time (unstepped, for deciding when), `wall()` is for stamping readings only;
-an adjustment of the wall clock never moves a due time. `bourn.testing.ManualClock` has the same three methods.
+an adjustment of the wall clock never moves a due time. `bourn.testing.ManualClock` has the same methods.
 """
 
 from bourn._compat import sleep_long, ticks_diff, ticks_ms, wall_ms
@@ -23,6 +23,10 @@ class Clock:
         self._now += ticks_diff(ticks, self._ticks)
         self._ticks = ticks
         return self._now
+
+    def advance(self, ms):
+        """`ms` milliseconds have passed that the counter has not seen: a sleep in which it stood still."""
+        self._now += ms
 
     def wall(self):
         """Milliseconds since 1970-01-01 UTC, as an integer; steps when someone sets the time."""

@@ -26,4 +26,17 @@ def align(scheduler, to="wall", phase_ms=0):
     if to != "wall":
         raise ValueError("align to 'wall', not %r" % (to,))
     now = scheduler.clock.now()
-    scheduler.rebase(now - scheduler.clock.wall() + phase_ms, now - 1)
+    rebase(scheduler, now - scheduler.clock.wall() + phase_ms, now - 1)
+
+
+def rebase(scheduler, phase_ms, after):
+    """Move the grid to `phase_ms`; what recurs is next due at its first place there later than `after` (ms).
+
+    rebase(scheduler, 0, scheduler.clock.now())
+    """
+    scheduler.phase_ms = phase_ms
+    for task in scheduler._tasks[:]:
+        if task.interval:
+            scheduler._tasks.remove(task)
+            task.due = scheduler._grid(task.interval, after + 1)
+            scheduler._place(task)

@@ -46,7 +46,7 @@ class Scheduler:
     def __init__(self, clock=None, wait=None, phase_ms=0):
         self.clock = clock or Clock()
         self.wait = wait or self.clock.sleep
-        self.wake = None  # a driver's function that ends `wait` at once; the one thing `stop` needs of it
+        self.wake = lambda: None  # a driver's function that ends `wait` at once: something was added, or it is to stop
         self.phase_ms = phase_ms
         self._tasks = []  # by due time, then by order of adding; changed in place only
         self._added = 0
@@ -63,6 +63,7 @@ class Scheduler:
 
         thing.scheduler = self
         task = self.schedule_recurring(observe, interval_s, slack_s, at_once)
+        thing._cancel = task  # for a policy that finds that the stream has ended
         return task
 
     def schedule_sensor(self, sensor, interval_s, *sinks, **options):
@@ -82,9 +83,11 @@ class Scheduler:
         interval = _ms(interval_s)
         slack = round(slack_s * 1000)
         if not 0 <= slack < interval:
-            raise ValueError("slack_s: from 0 to below the interval")
-        now = self.clock.now()
-        return self._add(function, interval, slack, now if at_once else self._grid(interval, now))
+            raise ValueError("0 <= slack_s < interval")
+        due = self.clock.now()
+        if not at_once:
+            due = self._grid(interval, due)
+        return self._add(function, interval, slack, due)
 
     def schedule_later_one_time(self, function, delay_s):
         """Call `function()` once, `delay_s` seconds from now; returns `cancel`."""
@@ -96,10 +99,10 @@ class Scheduler:
         An exception of a task comes out here; its next period is scheduled already, so calling again goes on.
         """
         while not self._stopped:
-            wake = self.next_wake()
-            if wake is None:
+            pause = self.next_wake()
+            if pause is None:
                 break
-            pause = wake - self.clock.now()
+            pause -= self.clock.now()
             if pause > 0:
                 self.wait(pause)
             if not self._stopped:
@@ -109,8 +112,7 @@ class Scheduler:
     def stop(self):
         """`run_forever` returns after the task that is running now; at once where the driver's wait can be ended."""
         self._stopped = True
-        if self.wake:
-            self.wake()
+        self.wake()
 
     # -- the planner: pure, on the planner's time in ms
 
@@ -118,10 +120,11 @@ class Scheduler:
         """The latest time (ms) to which everything may sleep, or None when nothing is scheduled."""
         wake = None
         for task in self._tasks:
-            if wake is not None and task.due >= wake:
-                break  # so are all behind it
-            if wake is None or task.due + task.slack < wake:
-                wake = task.due + task.slack
+            end = task.due + task.slack
+            if wake is None or end < wake:
+                wake = end
+            elif task.due >= wake:
+                break  # and so are all behind it
         return wake
 
     def run_due(self, now):
@@ -144,19 +147,11 @@ class Scheduler:
                 break
         return ran
 
-    def rebase(self, phase_ms, after):
-        """Move the grid to `phase_ms`; what recurs is next due at its first place there later than `after` (ms)."""
-        self.phase_ms = phase_ms
-        for task in self._tasks[:]:
-            if task.interval:
-                self._tasks.remove(task)
-                task.due = self._grid(task.interval, after + 1)
-                self._place(task)
-
     def _add(self, run, interval, slack, due):
         self._added += 1
         task = Task(self._tasks, self._added, run, interval, slack, due)
         self._place(task)
+        self.wake()
         return task
 
     def _place(self, task):
@@ -180,5 +175,5 @@ class Scheduler:
 def _ms(seconds):
     ms = round(seconds * 1000)
     if ms < 1:
-        raise ValueError("at least 0.001 s")
+        raise ValueError("under 1 ms")
     return ms

@@ -8,8 +8,11 @@ class SensorAsOutputThing(OutputThing):
     """Samples a sensor (`sensor_id`, `sample()`) whenever it is observed, and emits a SensorEvent.
 
     When `sample` raises: with `policy="stop"` the stream ends with `on_error`, with `"skip"` that sample is left out,
-    and a function `policy(thing, e)` decides by returning True to go on. `failures` counts, `last_error` keeps the
-    latest. StopIteration ends the stream with `on_completed`.
+    and a function `policy(thing, e)` decides by returning True to go on (policy.py has one). `failures` counts,
+    `failures_in_row` those since the last success, `last_error` keeps the latest. StopIteration ends the stream with
+    `on_completed`.
+
+    >>> scheduler.schedule_periodic(SensorAsOutputThing(sensor), 60)
     """
 
     def __init__(self, sensor, clock=None, policy="stop"):
@@ -18,21 +21,29 @@ class SensorAsOutputThing(OutputThing):
         self.clock = clock or Clock()
         self.policy = policy
         self.failures = 0
+        self.failures_in_row = 0
         self.last_error = None
+
+    def _take(self):
+        val = self.sensor.sample()
+        return SensorEvent(self.sensor.sensor_id, self.clock.wall(), val)
 
     def _observe(self):
         """Take one sample and emit it; False when the stream has ended."""
         try:
-            val = self.sensor.sample()
+            x = self._take()
         except StopIteration:
             self._dispatch_completed()
             return False
         except Exception as e:
             self.failures += 1
+            self.failures_in_row += 1
             self.last_error = e
             go_on = _goes_on(self.policy, self, e)
             if not go_on:
+                self.failures_in_row = 0
                 self._dispatch_error(e)
             return go_on
-        self._emit(SensorEvent(self.sensor.sensor_id, self.clock.wall(), val))
+        self.failures_in_row = 0
+        self._emit(x)
         return True

@@ -21,21 +21,7 @@ from bourn import _compat
 
 # One reading. `ts` is integer milliseconds since 1970-01-01 UTC (a float would lose half of it on boards with
 # single precision); `val` is any JSON value, arrays included.
-SensorEvent = namedtuple("SensorEvent", ("sensor_id", "ts", "val"))
-
-
-class InputThing:
-    """Receives events; override what you need."""
-
-    def on_next(self, x):
-        """Take one event."""
-
-    def on_completed(self):
-        """The stream has ended; nothing comes after."""
-
-    def on_error(self, e):
-        """The stream has ended with the exception `e`; by default its traceback goes to stderr."""
-        _compat.print_exception(e)
+SensorEvent = namedtuple("SensorEvent", "sensor_id ts val")
 
 
 class Branch:
@@ -54,25 +40,33 @@ def _goes_on(policy, thing, e):
 class OutputThing:
     """Emits events to the sinks connected to it, in the order in which they were connected."""
 
-    def __init__(self):
+    def __init__(self, ports=None):
         self._branches = ()  # replaced, never changed in place: a running dispatch keeps the one it began with
         self._emit = self._bind
         self._fan = []  # the guarded functions of a fan-out, while bound
         self.scheduler = None  # who observes this thing; operators that need time ask their source for it
         self.errors = 0  # exceptions that came out of branches of this thing
+        if ports:
+            from bourn.ports import open_ports
 
-    def connect(self, sink, policy="stop"):
+            open_ports(self, ports)
+
+    def connect(self, sink, policy="stop", port_mapping=None):
         """From the next event on `sink` receives this thing's events; returns the function that ends that.
 
         `sink` is an object with `on_next` (`on_completed` and `on_error` where it has them) or any callable.
         When it raises: with `policy="stop"` it is told by `on_error` and disconnected, with `"skip"` the event is
         passed over; a function `policy(thing, e)` decides by returning True to go on. `errors` counts it, and the
-        other sinks are not affected.
+        other sinks are not affected. `port_mapping=(output, input)` connects named ports (ports.py).
         """
+        if port_mapping:
+            from bourn.ports import connect
+
+            return connect(self, sink, policy, port_mapping)
         if not callable(getattr(sink, "on_next", sink)):
-            raise TypeError("a sink needs on_next() or must be callable: %r" % (sink,))
+            raise TypeError("a sink is callable or has on_next()")
         if policy not in ("stop", "skip") and not callable(policy):
-            raise ValueError("policy: 'stop', 'skip' or a function, not %r" % (policy,))
+            raise ValueError("policy: stop, skip, function")
         branch = Branch(sink, policy)
         self._change(self._branches + (branch,))
         return lambda: self._detach(branch)
@@ -88,15 +82,15 @@ class OutputThing:
 
     def __str__(self):
         """The whole flow as a tree of text, for `print(thing)`."""
-        from bourn import drawing
+        from bourn.drawing import text
 
-        return drawing.text(self)
+        return text(self)
 
     def to_mermaid(self):
         """The whole flow as a Mermaid flowchart."""
-        from bourn import drawing
+        from bourn.drawing import mermaid
 
-        return drawing.mermaid(self)
+        return mermaid(self)
 
     def _change(self, branches):
         self._branches = branches

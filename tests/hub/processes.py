@@ -21,7 +21,7 @@ from bourn.cli.processes import find_micropython
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 BOURN = [sys.executable, "-m", "bourn.cli"]
-LONGEST = ("--for", "5m")  # so that nothing goes on for ever where the tests themselves were killed
+LONGEST = ("--for", "15m")  # so that nothing goes on for ever where the tests themselves were killed
 LIMIT_S = 60  # of anything that is waited for; on a loaded machine a start takes seconds
 
 
@@ -61,6 +61,7 @@ class Program:
         self.out: list[str] = []
         self.err: list[str] = []
         self._family: dict[int, psutil.Process] = {}
+        self.memory: set[str] = set()  # files of shared memory that any of it was seen with
         self._readers = [
             threading.Thread(target=self._read, args=pipe, daemon=True)
             for pipe in ((self.process.stdout, self.out), (self.process.stderr, self.err))
@@ -90,6 +91,9 @@ class Program:
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 self._family.setdefault(child.pid, child)
+        for pid in (self.process.pid, *self._family):
+            with contextlib.suppress(OSError):
+                self.memory |= set(re.findall(r"/dev/shm/\S+", Path(f"/proc/{pid}/maps").read_text()))
         return [child for child in self._family.values() if alive(child)]
 
     def said(self, pattern: str, limit_s: float = LIMIT_S) -> re.Match[str]:
@@ -106,10 +110,12 @@ class Program:
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """As the terminal does it: to the whole group in the foreground."""
+        self.remember()
         os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
         """kill -9, of it alone."""
+        self.remember()
         self.process.kill()
         self.process.wait(LIMIT_S)
 
@@ -181,12 +187,23 @@ def query(folder: Path, text: str, journal: str = "j.db") -> list[Any]:
         return db.execute(text).fetchall()
 
 
+def stored_of(folder: Path, journal: str = "j.db") -> dict[str, int]:
+    """How many readings are stored of each source; nothing where there is no journal yet."""
+    try:
+        return dict(
+            query(
+                folder,
+                "SELECT source, count(*) FROM reading JOIN stream ON stream.id = stream GROUP BY source",
+                journal,
+            )
+        )
+    except sqlite3.OperationalError:
+        return {}
+
+
 def count(folder: Path, journal: str = "j.db") -> int:
     """How many readings are stored; 0 where there is no journal yet."""
-    try:
-        return int(query(folder, "SELECT count(*) FROM reading", journal)[0][0])
-    except sqlite3.OperationalError:
-        return 0
+    return sum(stored_of(folder, journal).values())
 
 
 def check_complete(folder: Path, journal: str = "j.db") -> dict[tuple[str, str], int]:
@@ -234,13 +251,7 @@ def micropython() -> str:
 @contextlib.contextmanager
 def nothing_left(program: Program) -> Iterator[None]:
     """After the block neither a process of `program` nor a listening socket nor shared memory of its is left."""
-    memory = shared_memory()
     yield
     left = program.remember()
     assert not left, f"still running: {[one.cmdline() for one in left]}"
-    assert shared_memory() <= memory
-
-
-def shared_memory() -> set[str]:
-    """The names of the segments of shared memory of this machine."""
-    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    assert not [path for path in program.memory if os.path.exists(path)]

@@ -1,6 +1,7 @@
 """The journal: nothing taken is lost, nothing comes twice, places only grow, whoever reads while it is written."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -54,6 +55,52 @@ def crash(spool: SqliteSpool) -> None:
 def numbers(path: str) -> list[Any]:
     """The values stored, in order, as another program reads them."""
     return [reading.val for reading in read_journal(path)]
+
+
+# -- the contract of every spool
+
+
+class Home:
+    """Where a journal lives, as the contract suite wants it."""
+
+    never = (("s", EPOCH, 10_000, "x", 1, "after a hole"),)
+    cursors = ("one", "two")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def open(self) -> SqliteSpool:
+        return SqliteSpool(self._path, retain_rows=0)
+
+    def crash(self, spool: SqliteSpool) -> None:
+        crash(spool)
+
+    def record(self, i: int) -> tuple[Any, ...]:
+        return ("s", EPOCH, i, "x", 1000 + i, {"number": [i]})
+
+    def number(self, entry: tuple[Any, ...]) -> int:
+        assert entry[1].reading_id(entry[2]) == f"s:{EPOCH}:{entry[2]}"
+        assert entry[3:] == ("x", 1000 + entry[2], {"number": [entry[2]]})
+        return int(entry[2])
+
+
+def contract() -> Any:
+    """tests/shared is no place for pytest, so it is loaded from its file."""
+    path = Path(__file__).parent.parent / "shared" / "core" / "spool_contract.py"
+    spec = importlib.util.spec_from_file_location("spool_contract", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("check", contract().CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("memory", ["memory", "file"])
+def test_the_contract_of_every_spool(path: str, monkeypatch: pytest.MonkeyPatch, check: Any, memory: str) -> None:
+    if memory == "file":
+        monkeypatch.setattr(sqlite, "RECENT_ROWS", 0)  # all but the last batch is read from the database, in pages
+        monkeypatch.setattr(sqlite, "PAGE", 4)
+    check(lambda: Home(path))
 
 
 # -- against a model: what was committed can be read from anywhere, in memory or in the file

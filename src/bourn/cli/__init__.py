@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import sys
 import time
 from datetime import datetime
@@ -147,7 +148,7 @@ def sensors(
     seconds: Seconds = None,
 ) -> None:
     """Sensors alone, sending to a hub elsewhere; they wait for it when it is away."""
-    from bourn.device.sender import split_url
+    from bourn.device.tcp import split_url
 
     try:
         split_url(hub)
@@ -176,6 +177,26 @@ def read(
         print_readings(journal, sensor, _moment(since, "--since"), _moment(until, "--until"), format)
     except BrokenPipeError:  # `bourn read ... | head`; what is still to be written goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.command("plan", epilog="Example: bourn plan 30s 45s 60s --slack 10% --battery-mah 2600")
+def wake_plan(  # not `plan`: that is the module
+    intervals: Annotated[list[str], typer.Argument(help="How often each sensor is sampled, like 500ms 30s 5m 1h 1d.")],
+    slack: Annotated[
+        str, typer.Option(help="How late a sample may be to share a wake-up: 10% of its interval, or 5s.")
+    ] = "0%",
+    battery_mah: Annotated[float | None, typer.Option(help="Capacity: estimate how long the battery lasts.")] = None,
+    battery_v: Annotated[float, typer.Option(help="Its mean voltage.")] = 3.7,
+    wake_mj: Annotated[float, typer.Option(help="Energy of one wake-up: boot, sample, send now and then.")] = 50,
+    sleep_ua: Annotated[float, typer.Option(help="Current while asleep.")] = 10,
+) -> None:
+    """How often a device wakes for these intervals, and how long its battery lasts."""
+    from bourn.cli.plan import Battery, print_plan
+
+    try:
+        print_plan(intervals, slack, Battery(battery_mah, battery_v, wake_mj, sleep_ua) if battery_mah else None)
+    except ValueError as e:
+        raise Wrong(str(e)) from e
 
 
 @app.callback(invoke_without_command=True)
@@ -325,9 +346,12 @@ async def _main(
 ) -> None:
     from bourn.cli.supervisor import Supervisor
 
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # from now on whatever was begun is ended in order
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hub = await plan.start() if plan else None
     try:
-        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython)
+        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop)
     except BaseException:
         if hub:
             await hub.stop()

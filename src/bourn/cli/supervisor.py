@@ -21,11 +21,17 @@ class Supervisor:
     """Sensors in processes of their own, each a source with an outbox in a folder below `outbox`, and perhaps a hub."""
 
     def __init__(
-        self, hub: Hub | None, hub_url: str | None, sensors: list[SensorSettings], outbox: str, micropython: str | None
+        self,
+        hub: Hub | None,
+        hub_url: str | None,
+        sensors: list[SensorSettings],
+        outbox: str,
+        micropython: str | None,
+        stop: asyncio.Event,
     ) -> None:
-        """ConfigError when the folder of the outboxes can't be used."""
+        """`stop`, once set, ends it. ConfigError when the folder of the outboxes can't be used."""
         self._hub = hub
-        self._stop = asyncio.Event()
+        self._stop = stop
         self._broken: str | None = None
         if sensors:
             _check_folder(outbox)

@@ -14,7 +14,7 @@ import sys
 
 from bourn._compat import runtime
 from bourn.clock import Clock
-from bourn.device.sender import Sender
+from bourn.device.sender import FOREVER_MS, Sender
 from bourn.device.sensors import make_sensor
 from bourn.grid import phase_of
 from bourn.scheduler import Scheduler
@@ -53,7 +53,8 @@ class Node:
         try:
             while not asked.poll(0):
                 self.scheduler.run_due(self.clock.now())
-                self.sender.wait(max(0, self.scheduler.next_wake() - self.clock.now()))
+                wake = self.scheduler.next_wake()
+                self.sender.wait(FOREVER_MS if wake is None else max(0, wake - self.clock.now()))
         except KeyboardInterrupt:
             self.sender.last_error = None  # the user's word to stop, as good as the end of `stop`
         self.sender.poller.unregister(stop)

@@ -9,11 +9,11 @@ One thread, nothing blocks: `wait` is what the scheduler waits with, and while t
 import errno
 import json
 import select
-import socket
 
 from bourn import wire
 from bourn._compat import random_bytes, runtime
 from bourn.clock import Clock
+from bourn.device.tcp import open_tcp, split_url
 from bourn.spool import Gap
 from bourn.spool.follower import Follower
 
@@ -22,33 +22,9 @@ FRAME_READINGS = 500
 BACKOFF_MS = 200  # the first pause after a failure; doubled up to
 BACKOFF_CAP_MS = 10000  # this, and of it a random half, so that a fleet does not come back at once
 ANSWER_MS = 5000  # how long the hub may be silent while something is expected of it, before it is asked (PING)
+ANSWER_BYTES = 4096  # the longest frame that a hub has reason to send
 QUIET_MS = 30000  # the same while nothing is expected; after twice the time the link is given up
 FOREVER_MS = 1 << 28
-
-
-def split_url(url: str):
-    """("host", port) of `tcp://host:port`; ValueError saying what is wrong with it."""
-    if not url.startswith("tcp://"):
-        raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
-    host, _, port = url[6:].rpartition(":")
-    if not host or not port or [c for c in port if c < "0" or c > "9"] or not 0 < int(port) < 65536:
-        raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
-    return host.strip("[]"), int(port)
-
-
-def open_tcp(host: str, port: int):
-    """A socket that is connecting to `host`; the name look-up blocks, the rest does not. OSError."""
-    info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
-    s = socket.socket(info[0], socket.SOCK_STREAM)
-    s.setblocking(False)
-    try:
-        s.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: a small frame must not wait for an ack of the last one
-        s.connect(info[-1])
-    except OSError as e:
-        if e.args[0] != errno.EINPROGRESS:
-            s.close()
-            raise
-    return s
 
 
 class Sender:
@@ -84,7 +60,7 @@ class Sender:
         self._connect = connect
         self._random = random
         self._follower = Follower(spool)
-        self._socket: socket.socket | None = None
+        self._socket = None
         self._decoder: wire.Decoder | None = None
         self._fileno = -1
         self._out = b""  # bounded by the credit: what the socket did not take yet
@@ -107,6 +83,9 @@ class Sender:
         try:
             if not wire.sensor_ok(sensor):
                 raise ValueError("a sensor's name is made of A-Z a-z 0-9 _ . - : / (1 to 64), not %r" % (sensor,))
+            if not isinstance(ts, int):
+                raise ValueError("the time of a reading is integer milliseconds since 1970, not %r" % (ts,))
+            wire.check_value(ts)
             wire.check_value(val)
             place = self.spool.append((sensor, ts, val))
             while place is None and self.spool.policy == "block" and not self.wait(FOREVER_MS):
@@ -148,10 +127,12 @@ class Sender:
         """Send until the hub has everything, for `ms` milliseconds at most; True if it has."""
         end = self.clock.now() + ms
         while self.spool.waiting():
-            left = end - self.clock.now()
-            if left <= 0:
+            now = self.clock.now()
+            if now >= end:
                 return False
-            self.wait(left)
+            # There is no later now: a hub that comes back in this time is not to be missed by a long back-off.
+            self._retry_at = min(self._retry_at, now + BACKOFF_MS)
+            self.wait(end - now)
         return True
 
     def close(self) -> None:
@@ -175,7 +156,10 @@ class Sender:
             if now - self._heard_at >= self._patience() and not self._pinged:
                 self._pinged = True
                 self._say(wire.PING, 0)
-            self._send_waiting()
+            try:
+                self._send_waiting()
+            except OSError as e:  # of the socket, or of the outbox's disk: both may be well again the next time
+                self._fail("sending to %s:%d failed: %s" % (self._host, self._port, e))
 
     def _next_deadline(self) -> int:
         if self.state == "down":
@@ -197,7 +181,7 @@ class Sender:
         self.state = "connecting"
         self._heard_at = now
         self._pinged = False
-        self._decoder = wire.Decoder()
+        self._decoder = wire.Decoder(ANSWER_BYTES)
         self._out = b""
 
     def _ready(self, events: int) -> None:
@@ -249,7 +233,10 @@ class Sender:
         elif kind == wire.REFUSE:
             self._attempts += 4  # it will not be better in a moment
             self._fail("the hub refused: %s" % values[1])
-        elif kind != wire.PONG:
+        elif kind == wire.PONG:
+            if not self._follower.in_flight:
+                self._follower.rewind(self.spool.acked())  # a Gap whose ack was lost on an older link goes again
+        else:
             raise wire.FrameError("kind", "a %s frame from a hub" % wire.NAMES[kind])
 
     def _hello(self) -> None:
@@ -266,6 +253,7 @@ class Sender:
             self._highest = 0
         self._credit = 0
         self._wanted = 0
+        self._heard_at = self.clock.now()
         self._say(wire.HELLO, self.source, self._epoch, oldest, {"runtime": runtime()})
 
     def _welcome(self, values) -> None:
@@ -282,6 +270,8 @@ class Sender:
 
     def _forget(self, place, again: bool) -> None:
         """The hub has everything up to `place`. `again`: what is behind it has to be sent again, on this new link."""
+        if place[0] == self.spool.epoch and place[1] > self.spool.seq:
+            raise wire.FrameError("shape", "it has more than there ever was")
         acked = self.spool.acked()
         sent = self._highest - (acked[1] if acked and acked[0] == self._epoch else 0)
         before = self.spool.waiting()
@@ -308,7 +298,7 @@ class Sender:
             if not entries:
                 break
             if entries[0][0][0] != self._epoch:
-                if not self._follower.in_flight:
+                if self._follower.idle():
                     self.state = "greeting"  # the older epoch is drained: on with the next
                     self._give_back()
                     self._hello()
@@ -330,7 +320,7 @@ class Sender:
                 self._say(wire.WANT, missing)
             elif not waiting:
                 self._give_back()
-        self._flush_safely()
+        self._flush()
 
     def _send_data(self, entries) -> None:
         first = entries[0][0][1]
@@ -341,11 +331,17 @@ class Sender:
             if place[0] != self._epoch or isinstance(record, Gap):
                 break
             piece = json.dumps((record[0], record[1] - t0, record[2]), separators=(",", ":")).encode()
+            if len(piece) > wire.MAX_READING:  # written by an interpreter that says it in fewer bytes
+                break
             if pieces and size + len(piece) > FRAME_BYTES:
                 break
             pieces.append(piece)
             size += len(piece) + 1
             last = place
+        if not pieces:
+            self._say(wire.GAP, first, first, "too_long")
+            self._follower.sent(entries[0][0], 0)
+            return
         self._expect()
         self._out += wire.encode_body(wire.DATA, b"[%d,%d,[" % (first, t0) + b",".join(pieces) + b"]]")
         self._credit -= len(pieces)
@@ -362,12 +358,6 @@ class Sender:
 
     def _say(self, kind: int, *values) -> None:
         self._out += wire.encode(kind, *values)
-
-    def _flush_safely(self) -> None:
-        try:
-            self._flush()
-        except OSError as e:
-            self._fail("the link to %s:%d failed: %s" % (self._host, self._port, e))
 
     def _flush(self) -> None:
         """Give the socket what it takes; poll for the rest."""

@@ -77,3 +77,35 @@ def timeout(s, event=None):
         (s,),
         lambda state, chain: state.begin(chain),
     )
+
+
+class _Supply(_Timeout):
+    def __init__(self, chain, ms, watcher):
+        super().__init__(chain, ms, watcher.produce_event_for_timeout)
+        self._watcher = watcher
+
+    def on_next(self, x):
+        self._watcher.on_next(x)
+        super().on_next(x)
+
+    def end(self, error=None):
+        if not self._ended and hasattr(self._watcher, "close"):
+            self._watcher.close()
+        super().end(error)
+
+
+def supply_event_when_timeout(watcher, s):
+    """Emit `watcher.produce_event_for_timeout()` when `s` seconds have passed without an event, and every `s` after.
+
+    `watcher.on_next(x)` is called with each event before it is emitted, `watcher.close()`, where there is one, at the
+    end. Time counts as with `timeout`.
+
+    >>> marbles("-1---|", supply_event_when_timeout(watcher, s=2), "-1-0-(0|)")
+    """
+    ms = milliseconds(s)
+    return staged(
+        lambda chain: _Supply(chain, ms, watcher),
+        "supply_event_when_timeout",
+        (s,),
+        lambda state, chain: state.begin(chain),
+    )

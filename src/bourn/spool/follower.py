@@ -26,6 +26,10 @@ class Follower:
         self._under_way.append((place, readings))
         self.in_flight += readings
 
+    def idle(self) -> bool:
+        """True if nothing is under way, not even a Gap."""
+        return not self._under_way
+
     def ack(self, place, mark: str | None = None) -> int:
         """The sink has everything up to `place`; returns how many readings under way that releases.
 

@@ -103,9 +103,8 @@ class SegmentSpool:
                 if at < segment.next and len(entries) < limit:  # it ends before it should
                     seq = max(at, seq)
                     entries.append(((segment.epoch, segment.next - 1), Gap(seq, segment.next - 1, "corrupt")))
-                    if segment.next > segment.counted:
-                        self.counters["dropped"] += segment.next - max(seq, segment.counted)
-                        segment.counted = segment.next
+                    self.counters["dropped"] += segment.next - max(seq, segment.counted)
+                    segment.counted = segment.next
                     at = segment.next
                     offset = HEADER_BYTES  # where `at` stands is not known
                 seq = at
@@ -209,7 +208,6 @@ class SegmentSpool:
         for segment in self._segments[:]:
             if segment.next == segment.first:  # begun, and nothing was accepted into it
                 self._remove(segment)
-        self.trim()
 
     # -- reading
 

@@ -1,6 +1,6 @@
 """What a test looks at afterwards: a sink that remembers, and `raises`."""
 
-from bourn.things import InputThing
+from bourn.input_thing import InputThing
 
 
 class Recorder(InputThing):

@@ -10,9 +10,10 @@ A character is one frame of time:
     space   nothing at all: to line up one timeline with another
 """
 
+from bourn.input_thing import InputThing
 from bourn.scheduler import Scheduler
 from bourn.testing.clock import ManualClock
-from bourn.things import InputThing, OutputThing
+from bourn.things import OutputThing
 
 _END, _ERROR = "|", "#"
 

@@ -72,6 +72,10 @@ def reading_goes_on_after_any_place(make):
             entries = spool.read(places[n], limit)
             assert [home.number(entry) for entry in entries] == expected[:limit], (n, limit)
     assert [numbers(home, spool, None, limit) for limit in (1, 3, 12, 13)] == [upto(12)] * 4
+    for here in range(11):
+        for there in range(11):  # from anywhere to anywhere
+            spool.read(places[here], 1)
+            assert home.number(spool.read(places[there], 1)[0]) == there + 2
     spool.close()
 
 

@@ -111,6 +111,10 @@ def test_the_bound_on_keys():
     flow.emit("a1", "b1", "c1", "a2", "c2", "b2")
     assert flow.sink.events == [("a1", "a2"), ("b1", "b2")]
     assert operator.counters == {"closed": 0, "dropped": 2}
+    flow = Flow()
+    flow.pipe(group_by(first, lambda key: pairwise(), bound=1))
+    flow.emit("a1", "a2", "b1", "a3", "a4")
+    assert flow.sink.events == [("a1", "a2"), ("a3", "a4")]
     assert refused(group_by, first, pairwise, bound=0) and refused(group_by, first, pairwise, policy="block")
 
 

@@ -49,6 +49,18 @@ def test_acks_are_cumulative_and_release_what_they_cover():
     assert spool.acks == [(2, "c"), (5, "c"), (5, "c"), (6, "c", "mark")]
 
 
+def test_is_idle_when_nothing_is_under_way_not_even_a_gap():
+    follower = Follower(ListSpool(9))
+    assert follower.idle()
+    follower.sent(1, 0)
+    assert not follower.idle() and follower.in_flight == 0
+    follower.ack(1)
+    assert follower.idle()
+    follower.sent(3, 2)
+    follower.rewind(1)
+    assert follower.idle()
+
+
 def test_an_ack_beyond_what_was_sent_moves_on():
     follower = Follower(ListSpool(9))
     follower.sent(2, 2)

@@ -155,6 +155,24 @@ def test_what_follows_the_end_of_a_join_is_not_emitted():
         assert sink.end == "completed"
 
 
+def test_it_stays_ended_when_the_chain_is_bound_anew():
+    things, third, sink, late = [OutputThing(), OutputThing()], OutputThing(), Recorder(), Recorder()
+    chain = things[0].pipe(with_latest_from(things[1]), merge(third))
+    chain.connect(sink)
+    play(things, (1, "a"), (0, 1), (0,))
+    chain.connect(late)
+    play(things, (1, ValueError("too late")))
+    third._dispatch_next("on")
+    assert (sink.events, sink.end) == ([(1, "a"), "on"], None)
+    assert (late.events, late.end) == (["on"], None)
+
+
+def test_a_bound_of_one_pairs_the_latest():
+    things, sink, _ = joined(zip, bound=1)
+    play(things, (0, 1), (0, 2), (1, "a"))
+    assert sink.events == [(2, "a")]
+
+
 def test_an_exception_is_the_sink_s_own_also_after_the_source_has_ended():
     for policy, events, end in (("skip", [5, 2], "completed"), ("stop", [5], ZeroDivisionError)):
         things, sink = [OutputThing(), OutputThing()], Recorder()

@@ -216,6 +216,9 @@ def test_older_epochs_are_read_first_whatever_they_are_called():
             assert everything(spool, None, limit) == accepted
         for i, (place, _) in enumerate(accepted):
             assert everything(spool, place, 4) == accepted[i + 1 :]
+            for j in range(i % 3, len(accepted), 3):  # from anywhere to anywhere
+                spool.read(place, 1)
+                assert spool.read(accepted[j][0], 1) == accepted[j + 1 : j + 2]
 
 
 def test_acks_over_epochs():
@@ -229,16 +232,19 @@ def test_acks_over_epochs():
         spool = spool_at(folder, segment_bytes=120, random=epochs)
         new = spool.append(record(100))
         assert spool.waiting() == 19
-        spool.ack(accepted[8][0])  # the third of the second epoch
-        assert spool.waiting() == 10
-        for older in (accepted[2][0], accepted[5][0], accepted[7][0], ("f" * 16, 99)):
+        spool.ack(accepted[7][0])  # the second of the second epoch
+        assert spool.waiting() == 11
+        for older in (accepted[2][0], accepted[5][0], accepted[6][0], ("f" * 16, 99)):
             spool.ack(older)
-            assert spool.acked() == accepted[8][0], "an older epoch, or one that nobody knows"
-        spool.trim()
-        assert [place for place, _ in everything(spool, spool.acked())] == [p for p, _ in accepted[9:]] + [new]
+            assert spool.acked() == accepted[7][0], "an older epoch, or one that nobody knows"
+        assert spool.trim() == 6
+        assert [place for place, _ in everything(spool, spool.acked())] == [p for p, _ in accepted[8:]] + [new]
+        spool.close()
+        spool = spool_at(folder, segment_bytes=120, random=epochs)
+        assert spool.acked() == accepted[7][0] and spool.waiting() == 11
         spool.ack(new)
         assert (spool.waiting(), spool.acked()) == (0, new)
-        spool.ack(accepted[8][0])
+        spool.ack(accepted[7][0])
         assert spool.acked() == new
         spool.trim()
         spool.close()
@@ -376,12 +382,17 @@ def test_drop_oldest_leaves_gaps_and_counts():
             assert spool.counters["dropped"] == len(lost(entries)) == i - spool.waiting()
             assert len(gaps_of(entries)) <= 1  # neighbours become one
         assert entries[0][1] == Gap(1, spool.counters["dropped"], "full")
+        assert len(gaps_of(spool.read(None, 1))) == 1 and spool.trim() == 0
         assert len(data_of(entries)) >= 10
         assert (spool.counters["appended"], spool.counters["refused"]) == (100, 0)
         spool.close()
         again = bounded(folder, "drop_oldest")
         assert everything(again) == entries
         assert again.waiting() == len(data_of(entries))
+        again.ack(again.append(record(101)))
+        left = len(data_of(everything(again))) - 1
+        assert again.trim() == left > 5  # a Gap is no record
+        again.close()
 
 
 def test_drop_newest_and_block_refuse_and_give_no_number():
@@ -571,6 +582,23 @@ def test_a_file_that_ends_anywhere():
                 assert len(data_of(entries)) >= len(data_of(whole)) - 4, (name, end)
 
 
+def test_a_torn_end_is_counted():
+    with Folder() as folder:
+        spool = spool_at(folder)
+        spool.append(record(1))
+        spool.append(record(2))
+        spool.close()
+        name = folder.names()[0]
+        data = folder.read(name)
+        for end, torn, left in ((len(data), 0, 2), (len(data) - 1, 1, 1), (HEADER + 28, 0, 1), (HEADER + 3, 1, 0)):
+            folder.clear()
+            folder.write(name, data[:end])
+            spool = spool_at(folder)
+            assert (spool.counters["torn"], len(everything(spool))) == (torn, left), end
+        folder.write(name, data[: HEADER - 1])
+        assert spool_at(folder).counters["torn"] == 1 and folder.names() == []
+
+
 def test_a_stale_block_of_another_epoch_is_no_data():
     with Folder() as folder:
         names = []
@@ -596,6 +624,11 @@ def test_a_damaged_end_while_it_is_open_never_shifts_the_numbers():
         entries = everything(spool)
         assert data_of(entries) == accepted[:2] and gaps_of(entries) == [Gap(3, 5, "corrupt")]
         assert everything(spool) == entries and spool.counters["dropped"] == 3
+        assert spool_at(folder, segment_bytes=120).read((spool.epoch, 4), 9) == []  # nobody knows of the fifth
+        folder.write("00000002.seg", spool._new_segment(spool.epoch, 6).header())
+        again = spool_at(folder)
+        assert gaps_of(everything(again, (spool.epoch, 4))) == [Gap(5, 5, "corrupt")]
+        assert again.counters["dropped"] == 1 and gaps_of(everything(again)) == [Gap(3, 5, "corrupt")]
         folder.write(name, good)  # it was the cable
         spool = spool_at(folder)
         del accepted[5:]
@@ -608,9 +641,9 @@ def test_an_unreadable_record_in_the_file_being_written():
         accepted = [(spool.append(record(i)), record(i)) for i in range(1, 4)]
         name = folder.names()[0]
         good = folder.read(name)
-        folder.write(name, flip(good, HEADER + 12, 0xFF))
-        (entry,) = everything(spool)
-        assert entry[1] == Gap(1, 3, "corrupt")
+        folder.write(name, flip(good, HEADER + 28 + 12, 0xFF))
+        _, entry = everything(spool)
+        assert entry[1] == Gap(2, 3, "corrupt")
         folder.write(name, good)
         accepted.append((spool.append(record(4)), record(4)))
         # the spool's file was replaced under it; whatever it can read has its own number
@@ -719,7 +752,8 @@ def fill_disk(policy, full_after, writes, torn):
             else:
                 accepted.append((place, record(i)))
                 assert place == (spool.epoch, len(accepted))
-            assert spool.size() <= 600
+            assert 600 >= spool.size() == sum([len(folder.read(name)) for name in folder.names("")])
+            assert [segment for segment in spool._segments if segment.next == segment.first] == []
             acked = spool.acked()[1] if spool.acked() else 0
             entries = everything(spool, (spool.epoch, acked))
             check_cover(entries)

@@ -11,9 +11,11 @@ from bourn import (
     distinct_until_changed,
     heartbeat,
     map,
+    merge,
     pairwise,
     throttle,
     timeout,
+    tumbling,
 )
 from bourn.testing import ManualClock, Recorder
 
@@ -185,7 +187,7 @@ def test_the_end_of_an_unused_one_asks_nobody_for_the_time():
         thing, sink = OutputThing(), Recorder()
         thing.pipe(operator, sink)
         thing._dispatch_completed()
-        assert sink.end == "completed", sink.end
+        assert (sink.events, sink.end) == ([], "completed")
 
 
 def test_disconnecting_cancels_what_waits():
@@ -274,6 +276,22 @@ def test_timeout_with_an_event_goes_on():
         flow.play((50, 1), (270, 2), (280, END))
         assert flow.seen == [(50, 1), (150, first), (250, second), (270, 2)]
         assert flow.end == (280, END) and not flow.waits()
+
+
+def test_one_that_has_ended_wakes_nobody_although_the_chain_goes_on():
+    for operator in (throttle(0.1), debounce(0.1), heartbeat(0.1), timeout(0.1), tumbling("last", s=1)):
+        third = OutputThing()
+        flow = Flow(operator, merge(third))
+        flow.play((1, 1), (2, 2), (3, END), until=4)
+        assert not flow.waits() and flow.end is None, operator.name
+        third._dispatch_next("on")
+        assert flow.seen[-1] == (4, "on")
+
+
+def test_the_shortest_time_is_a_millisecond():
+    flow = Flow(throttle(0.001))
+    flow.play((0, 1), (0, 2), (1, 3), until=10)
+    assert flow.seen == [(0, 1), (1, 2), (2, 3)]  # what was due at 1 ran first
 
 
 # Guards

@@ -113,7 +113,7 @@ def test_a_full_disk_costs_lines_and_nothing_else():
 
 def test_a_torn_line_stays_alone():
     clean()
-    files = FaultyFiles(cut_after=2, torn=5)
+    files = FaultyFiles(cut_after=3, torn=5)  # open, a line, half a line
     one = log.Logger(NAME, clock=ManualClock(0), files=files)
     one.info("whole")
     try:

@@ -153,4 +153,5 @@ class BatchWriter:
             else:
                 with self._changed:
                     self.written += len(part)
+                    self._changed.notify_all()
             del batch[: len(part)]
