@@ -205,6 +205,7 @@ class Queue:
                 opened = threading._sleep(gate, us)
             except BaseException:
                 self._give_up(sleepers, gate)
+                threading._keep(gate)
                 raise
             if opened:
                 threading._woken()

@@ -203,6 +203,7 @@ class _Waiters:
         except BaseException:
             if self._left(gate):
                 self._wake(1)
+            _keep(gate)
             raise
         if not opened:
             opened = self._left(gate)
