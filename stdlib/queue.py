@@ -277,36 +277,29 @@ def _check(block, timeout):
         raise ValueError("'timeout' must be a non-negative number")
 
 
-class PriorityQueue(Queue):
-    """The smallest item first."""
-
-    def _init(self, maxsize):
-        self.queue = []
-
-    def _qsize(self):
-        return len(self.queue)
-
-    def _put(self, item):
-        heappush(self.queue, item)
-
-    def _get(self):
-        return heappop(self.queue)
-
-
 class LifoQueue(Queue):
     """Last in, first out."""
 
     def _init(self, maxsize):
         self.queue = []
 
-    def _qsize(self):
-        return len(self.queue)
-
     def _put(self, item):
         self.queue.append(item)
 
     def _get(self):
         return self.queue.pop()
+
+
+class PriorityQueue(Queue):
+    """The smallest item first."""
+
+    _init = LifoQueue._init
+
+    def _put(self, item):
+        heappush(self.queue, item)
+
+    def _get(self):
+        return heappop(self.queue)
 
 
 class SimpleQueue:

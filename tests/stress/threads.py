@@ -208,6 +208,8 @@ def main():
     kinds = (queues, queues, queues, permits, notifications, locks)
     while time.time() - start < SECONDS:
         for kind in kinds:
+            if time.time() - start >= SECONDS and totals:
+                break
             name = kind.__name__
             try:
                 totals[name] = totals.get(name, 0) + kind(seed)
