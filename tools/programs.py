@@ -4,12 +4,13 @@ Where this is root on a machine with apt they are installed; elsewhere one line 
 to install. Status 0, or 1 where CI=true and a program is missing.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 
-# the packages, the names that the program may have, what is left out without it
+# the packages, the names that the program may have (a dotted one is a module), what is left out without it
 PROGRAMS = (
     (
         "chromium fonts-dejavu-core",
@@ -18,13 +19,24 @@ PROGRAMS = (
     ),
     ("mosquitto", ("mosquitto",), "the MQTT adapters against a real broker"),
     ("postgresql", ("pg_ctlcluster", "initdb"), "the PostgreSQL adapters against a real server"),
+    (
+        f"libpython{sys.version_info[0]}.{sys.version_info[1]}-testsuite",
+        ("test.lock_tests",),
+        "stdlib/ by the tests that ship with CPython",
+    ),
     ("strace", ("strace",), "that a commit reaches the disk before its ack"),
 )
 
 
 def present(names):
-    """Whether one of the programs is on PATH."""
-    return any(shutil.which(name) for name in names)
+    """Whether one of the programs is on PATH, or can be imported."""
+    for name in names:
+        package = name.rpartition(".")[0]
+        if shutil.which(name) or (
+            package and importlib.util.find_spec(package) is not None and importlib.util.find_spec(name) is not None
+        ):
+            return True
+    return False
 
 
 def install(packages):
