@@ -23,8 +23,8 @@ EPOCH = "0123456789abcdef"
 async def running(folder: Path, **settings: Any) -> AsyncIterator[Hub]:
     """A hub over the journal `folder`/j.db, stopped at the end."""
     hub = Hub(str(folder / "j.db"), **settings)
-    await hub.start()
     try:
+        await hub.start()
         yield hub
     finally:
         await asyncio.wait_for(hub.stop(), LIMIT_S)

@@ -1,6 +1,7 @@
 """One connection, over a real socket: what is wrong refuses this link with a reason, and touches no other."""
 
 import asyncio
+import errno
 import gc
 import json
 import random
@@ -13,6 +14,7 @@ import pytest
 from peer import EPOCH, LIMIT_S, Gate, Peer, as_json, data, data_text, readings, rows, running
 
 from bourn import wire
+from bourn.device.tcp import split_url
 from bourn.hub import ingest, link
 from bourn.hub.hub import Hub
 
@@ -206,6 +208,57 @@ def test_a_stranger_of_many_names_and_epochs_leaves_nothing_behind(tmp_path: Pat
     asyncio.run(main())
     assert readings(tmp_path) == [("stranger", f"{2999:016x}", i, i) for i in (1, 2, 3)]
     assert rows(tmp_path, "SELECT count(*) FROM stream") == [(1,)]
+
+
+def test_sources_that_are_down_make_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MAX_SOURCES", 10)
+
+    async def main() -> None:
+        async with running(tmp_path) as hub, await Peer.greeted(hub.url, "good") as good:
+            for i in range(50):
+                async with await Peer.greeted(hub.url, f"s{i}") as peer:
+                    await peer.deliver(i)
+                async with asyncio.timeout(LIMIT_S):
+                    while hub.ingest.sources[f"s{i}"].link:
+                        await asyncio.sleep(0)
+            assert len(hub.ingest.sources) == 10
+            await good.deliver("still there")
+            assert {row["state"] for row in hub.status()["links"] if row["source"] == "good"} == {"up"}
+
+    asyncio.run(main())
+    assert len(readings(tmp_path)) == 51
+
+
+@pytest.mark.parametrize("listen", ["tcp://127.0.0.1:0", "tcp://localhost:0", "tcp://[::1]:0"])
+def test_where_a_hub_listens(tmp_path: Path, listen: str) -> None:
+    async def main() -> None:
+        async with running(tmp_path, listen_url=listen) as hub:
+            host, port = split_url(hub.url)
+            assert host == listen.removeprefix("tcp://").removesuffix(":0").strip("[]") and port > 0
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+
+    try:
+        asyncio.run(main())
+    except OSError as e:
+        if "::1" in listen and e.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            pytest.skip("no IPv6 here")
+        raise
+
+
+def test_beyond_this_machine_only_by_an_explicit_word(tmp_path: Path) -> None:
+    async def main() -> None:
+        for address in ("0.0.0.0", "[::]", "192.0.2.1", "a-machine.invalid"):
+            with pytest.raises(ValueError, match="--insecure"):
+                async with running(tmp_path, listen_url=f"tcp://{address}:0"):
+                    pass
+        async with (
+            running(tmp_path, listen_url="tcp://0.0.0.0:0", insecure=True) as hub,
+            await Peer.greeted(hub.url.replace("0.0.0.0", "127.0.0.1"), "s") as peer,
+        ):
+            await peer.deliver(1)
+
+    asyncio.run(main())
 
 
 # -- how bytes come
@@ -456,6 +509,26 @@ def test_poison_goes_to_the_quarantine_in_its_order_and_is_acknowledged(tmp_path
         tmp_path, "SELECT seq FROM (SELECT pos, seq FROM reading UNION SELECT pos, seq FROM quarantine) ORDER BY pos"
     )
     assert [seq for (seq,) in places] == list(range(1, 9))
+
+
+def test_half_a_character_in_any_text_harms_nobody(tmp_path: Path) -> None:
+    """JSON can say what no UTF-8 can: in a reason, in what a sender says about itself, in a name."""
+
+    async def main() -> None:
+        async with (
+            running(tmp_path) as hub,
+            await Peer.greeted(hub.url, "good") as good,
+            await Peer.connect(hub.url) as odd,
+        ):
+            await odd.send(as_json(f'["odd","{EPOCH}",1,{{"runtime":"\\ud800","\\udfff":5}}]', wire.HELLO))
+            await odd.expect(wire.WELCOME)
+            await odd.send(as_json('[1,5,"\\udc00 because"]', wire.GAP))
+            assert await odd.expect(wire.ACK) == [EPOCH, 5]
+            await good.deliver(1)
+            json.dumps(hub.status(), ensure_ascii=False).encode()
+
+    asyncio.run(main())
+    assert rows(tmp_path, "SELECT first, last, reason FROM gap") == [(1, 5, "? because")]
 
 
 # -- credit

@@ -164,7 +164,7 @@ class Link(asyncio.Protocol):
         stream = self.ingest.journal.stream(source, epoch)
         self.release()
         self.source = source
-        self.about = {"runtime": str(about.get("runtime", ""))[:64]}
+        self.about = {"runtime": _text(str(about.get("runtime", "")), 64)}
         self.stream = stream
         self.ingest.greeted(self)
         if stream.last < oldest - 1:  # what is before `oldest` was acknowledged by someone else, or dropped
@@ -204,7 +204,7 @@ class Link(asyncio.Protocol):
         if first > stream.last + 1:
             self._say_nack(stream)
         elif last > stream.last:
-            self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, reason[:32]))
+            self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, _text(reason, 32)))
         else:
             self.say(wire.ACK, stream.epoch, stream.committed)
 
@@ -219,3 +219,8 @@ class Link(asyncio.Protocol):
             pool.forget(self)
             unused, self.credit = self.credit, 0
             pool.give_back(unused)
+
+
+def _text(said: str, n: int) -> str:
+    """At most `n` characters of what a peer said: JSON can hold half a surrogate pair, UTF-8 and SQLite cannot."""
+    return said[:n].encode("utf-8", "replace").decode()
