@@ -1,4 +1,4 @@
-# heap: 384k
+# heap: 1024k
 # timeout: 120
 """The segment spool: the contract, its bounds, and every way in which a disk can fail it."""
 
