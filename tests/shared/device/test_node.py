@@ -14,7 +14,7 @@ from bourn.testing import ManualClock
 class Life:
     """Runs a node against a hub that acknowledges everything, and ends it after so many waits."""
 
-    def __init__(self, waits, answering=True, **settings):
+    def __init__(self, waits, answering=True, late=False, **settings):
         self.hub = ScriptedHub()
         self.door = ScriptedHub()  # its closing is the word to stop
         self.path = folder("node")
@@ -22,6 +22,8 @@ class Life:
         self.settings.update(settings)
         self.waits = waits
         self.answering = answering
+        self.late = late  # it answers when the node is to end
+        self.longest = 0  # that the node would have waited
         self.answered = 0
 
     def run(self):
@@ -36,6 +38,8 @@ class Life:
             self.waits -= 1
             if self.waits == 0:
                 self.door.hang_up()
+                self.answering = self.answering or self.late
+            self.longest = max(self.longest, ms)
             self.answer()
             node.clock.advance(min(ms, 250))
             woken = real(1)
@@ -104,6 +108,13 @@ def test_without_a_hub_the_readings_stay_in_the_outbox():
     again.close()
 
 
+def test_what_waits_at_the_end_is_still_sent():
+    life = Life(20, answering=False, late=True, sensors=[counters("a", 1)])
+    report = life.run().report()
+    assert report["appended"] == report["acked"] > 2 and report["waiting"] == 0
+    life.close()
+
+
 def test_a_failing_sensor_is_counted_and_its_neighbours_go_on():
     class Broken:
         sensor_id = "broken"
@@ -132,7 +143,7 @@ def test_a_failing_sensor_is_counted_and_its_neighbours_go_on():
 def test_a_node_with_nothing_to_sample_waits_for_its_end():
     life = Life(5, sensors=[])
     node = life.run()
-    assert node.report()["appended"] == 0 and life.waits <= 0
+    assert node.report()["appended"] == 0 and life.waits <= 0 and life.longest >= 1000
     life.close()
 
 

@@ -2,12 +2,13 @@
 # timeout: 60
 """The sender against a hub that does what the test says, over a real socket."""
 
+import errno
 import os
 import random
 import select
 import socket
 
-from scripted_hub import Pair, folder
+from scripted_hub import Pair, ScriptedHub, folder
 
 from bourn import wire
 from bourn.device import sender as module
@@ -55,7 +56,7 @@ def test_welcome_tells_where_to_go_on():
     pair.emit(1, 2, 3, 4, 5)
     pair.greet(last=3)
     pair.until(lambda: pair.hub.numbers() == [4, 5])
-    assert pair.sender.counters["known"] == 3
+    assert (pair.sender.counters["known"], pair.sender.counters["acked"]) == (3, 0)
     assert pair.spool.waiting() == 2
     pair.close()
 
@@ -96,10 +97,76 @@ def test_an_older_epoch_is_drained_first():
     pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 1])
     pair.hub.say(wire.ACK, pair.spool.epoch, 1)
     pair.until(lambda: not pair.spool.waiting())
+    counters = pair.sender.counters
+    assert (counters["sent"], counters["acked"], counters["resent"], counters["known"]) == (4, 4, 0, 0)
+    pair.close()
+
+
+def test_a_hub_that_does_not_even_let_in_is_given_up():
+    door = ScriptedHub()
+    pair = Pair(connect=lambda host, port: door._listener)  # as one that connects: neither to be read nor written
+    pair.clock.advance(10 * module.QUIET_MS)
+    pair.settle()
+    assert pair.sender.state == "connecting", pair.sender.last_error
+    pair.clock.advance(2 * module.ANSWER_MS - 1)
+    pair.settle()
+    assert pair.sender.state == "connecting"
+    pair.clock.advance(1)
+    pair.step()
+    assert pair.sender.state == "down" and "answer" in pair.sender.last_error
+    pair.close()
+
+
+def test_a_welcome_for_another_epoch_ends_the_link():
+    pair = Pair()
+    pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
+    pair.hub.say(wire.WELCOME, "f" * 16, 0, 10, False, "hub")
+    pair.until(lambda: pair.sender.state == "down")
+    assert "epoch" in pair.sender.last_error
     pair.close()
 
 
 # Windows, credit, acks
+
+
+def test_frames_are_of_a_size_that_a_board_can_spare():
+    pair = Pair()
+    pair.emit(*["x" * 2000 for _ in range(20)])
+    pair.emit("y" * 30000, 1)
+    pair.greet()
+    pair.until(lambda: len(pair.hub.numbers()) == 22)
+    sizes = [sum([len(val) if isinstance(val, str) else 1 for _, _, val in rs]) for _, _, rs in pair.hub.of(wire.DATA)]
+    assert max([size for size in sizes if size != 30000]) <= module.FRAME_BYTES and 30000 in sizes, sizes
+    assert len(sizes) <= 9, sizes
+    pair.close()
+
+
+def test_a_sender_with_nothing_to_do_sleeps():
+    pair = Pair()
+    pair.emit(1)
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1])
+    pair.settle()
+    assert list(pair.sender.poller.poll(20)) == []
+    pair.close()
+
+
+def test_credit_is_asked_for_again_in_the_next_epoch():
+    pair = Pair()
+    pair.emit(1)
+    old = pair.spool.epoch
+    pair.spool.close()
+    pair.open()
+    pair.emit(2, 3)
+    pair.greet(window=0, shared=True)
+    pair.until(lambda: pair.hub.of(wire.WANT) == [[3]])
+    pair.hub.say(wire.CREDIT, 1)
+    pair.until(lambda: pair.hub.numbers() == [1])
+    pair.hub.say(wire.ACK, old, 1)
+    pair.until(lambda: len(pair.hub.of(wire.HELLO)) == 2)
+    pair.greet(window=0, shared=True)
+    pair.until(lambda: pair.hub.of(wire.WANT) == [[3], [2]])
+    pair.close()
 
 
 def test_not_more_than_the_window_is_under_way():
@@ -131,6 +198,8 @@ def test_shared_credit_is_asked_for_used_and_given_back():
     pair.hub.say(wire.CREDIT, 5)
     pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4])
     pair.until(lambda: pair.hub.of(wire.CREDIT) == [[2]])
+    pair.settle()
+    assert pair.hub.of(wire.CREDIT) == [[2]]
     pair.close()
 
 
@@ -203,7 +272,7 @@ def test_nack_goes_back():
 def test_a_gap_stands_in_its_place():
     pair = Pair(max_bytes=1024, segment_bytes=256)
     pair.emit(*range(60))
-    pair.greet(window=1000)
+    assert pair.greet(window=1000)[2] == 1
     pair.until(lambda: pair.hub.numbers() and pair.hub.numbers()[-1] == 60)
     ((first, last, reason),) = pair.hub.of(wire.GAP)
     assert (first, reason) == (1, "full")
@@ -227,9 +296,41 @@ def test_refused_and_garbage_end_the_link_and_are_told():
         assert pair.sender.last_error and pair.sender.counters["failures"] == 1
         pair.settle()
         assert pair.sender.state == "down", "it does not come back at once"
+        pause = pair.sender._retry_at - pair.clock.now()
+        if "refused" in pair.sender.last_error:
+            assert pause >= 8 * module.BACKOFF_MS, "it will not be better in a moment"
+        else:
+            assert pause <= module.BACKOFF_MS
         pair.clock.advance(module.BACKOFF_CAP_MS)
         pair.greet()
         pair.close()
+
+
+def test_what_follows_a_refusal_is_of_no_interest():
+    pair = Pair()
+    pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
+    welcome = wire.encode(wire.WELCOME, pair.spool.epoch, 0, 10, False, "hub")
+    pair.hub.link.send(wire.encode(wire.REFUSE, "source", "not you") + welcome)
+    pair.until(lambda: pair.sender.state == "down")
+    assert pair.sender.counters["links"] == 0
+    pair.close()
+
+
+def test_a_welcome_ends_the_backing_off():
+    pair = Pair()
+    for _ in range(4):
+        pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
+        pair.hub.hang_up()
+        pair.until(lambda: pair.sender.state == "down")
+        pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.emit(1)
+    pair.greet()
+    pair.until(lambda: pair.sender.in_flight() == 1)
+    pair.hub.hang_up()
+    pair.until(lambda: pair.sender.state == "down")
+    assert pair.sender._retry_at - pair.clock.now() <= module.BACKOFF_MS
+    assert pair.sender.in_flight() == 0
+    pair.close()
 
 
 def test_frames_that_only_senders_say_end_the_link():
@@ -350,6 +451,31 @@ def test_a_slow_sensor_keeps_its_link():
         pair.close()
 
 
+def test_a_silent_hub_is_noticed_although_readings_go_on():
+    pair = Pair()
+    pair.greet(window=1000)
+    for n in range(2 * module.ANSWER_MS // 1000):
+        assert pair.sender.state == "up", n
+        pair.clock.advance(1000)
+        pair.emit(n)
+        pair.step()
+        pair.step()
+    pair.clock.advance(1000)
+    pair.settle()
+    assert pair.sender.state == "down" and "answer" in pair.sender.last_error
+    pair.close()
+
+
+def test_a_hub_that_gives_no_credit_is_asked_whether_it_is_there():
+    pair = Pair()
+    pair.greet(window=0, shared=True)
+    pair.emit(1)
+    pair.until(lambda: pair.hub.of(wire.WANT) == [[1]])
+    pair.clock.advance(module.ANSWER_MS)
+    pair.until(lambda: pair.hub.of(wire.PING))
+    pair.close()
+
+
 def test_a_hub_that_stops_answering_is_left_after_a_while():
     pair = Pair()
     pair.greet()
@@ -463,9 +589,10 @@ def test_a_ping_of_the_hub_is_answered():
 
 
 class Drip:
-    """A socket that takes seven bytes at a time."""
+    """A socket that takes seven bytes at a time, and every other time none."""
 
     def __init__(self, host, port):
+        self.count = 0
         self._socket = open_tcp(host, port)
         self.close = self._socket.close
         self.recv = self._socket.recv
@@ -474,6 +601,9 @@ class Drip:
         return self._socket.fileno()
 
     def send(self, data):
+        self.count += 1
+        if self.count % 2:
+            raise OSError(errno.EAGAIN, "not now")
         return self._socket.send(data[:7])
 
 
@@ -647,6 +777,17 @@ class NoWaiting:
 
     def poll(self, ms):
         return []
+
+
+def test_a_socket_blocks_nobody():
+    hub = ScriptedHub()
+    s = open_tcp("127.0.0.1", hub.port)
+    try:
+        s.recv(1)
+    except OSError as e:
+        assert e.args[0] in (errno.EAGAIN, 107), e  # or not connected yet
+    s.close()
+    hub.close()
 
 
 def test_urls():
