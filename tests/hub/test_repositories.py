@@ -1,5 +1,6 @@
 """What every repository keeps, and the driver that lets a slow or broken one delay only itself."""
 
+import asyncio
 import csv
 import datetime
 import io
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peer import Peer, running
 
 from bourn.hub.repositories import Appender, Repository, RepositoryError, csv_file, make_repository, readings
 from bourn.hub.repositories import driver as driver_module
@@ -271,6 +273,26 @@ def test_a_stuck_one_delays_only_itself_and_the_stop_is_in_time(bench: Bench, tm
     assert slow.stop(LIMIT_S)
     assert same("list", stuck.got, bench.all()), "it had time after all"
     assert stuck.closed == 1
+
+
+def test_a_hub_with_a_stuck_repository_ends(tmp_path: Path) -> None:
+    stuck = Stubborn(keeps=True)
+
+    async def main() -> None:
+        async with running(tmp_path) as hub, await Peer.greeted(hub.url, "s") as peer:
+            hub.add(stuck)
+            await peer.deliver(1, 2, 3)
+            assert await asyncio.to_thread(stuck.in_write.wait, LIMIT_S)
+            await peer.deliver(4)
+            await hub.stop()
+            assert hub.stored == 4
+
+    asyncio.run(main())
+    stuck.go_on.set()
+    spool = SqliteSpool(str(tmp_path / "j.db"))
+    assert spool.acked("stubborn:") == 0, "what it has not taken is kept for it"
+    assert len(spool.read(0, 10)) == 4
+    spool.close()
 
 
 def test_a_broken_one_shows_its_error_and_stops_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
