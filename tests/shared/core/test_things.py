@@ -595,3 +595,13 @@ def test_a_failing_sink_is_no_failure_of_the_sensor():
     assert [thing._observe(), thing._observe()] == [True, True]
     assert (len(sink.told), [e.val for e in other.events]) == (1, [1, 2])
     assert (thing.failures, thing.errors) == (0, 1)
+
+
+def test_a_failing_operator_before_a_fan_out_ends_the_chain():
+    thing, one, two = OutputThing(), Failing(), Failing()
+    chain = thing.pipe(map(lambda x: 1 // (x - 2)))
+    chain.connect(one, policy="skip")
+    chain.connect(two, policy="skip")
+    emit(thing, 1, 2, 3)
+    assert one.events == two.events == [-1]
+    assert (len(one.told), len(two.told), thing.errors) == (1, 1, 1)
