@@ -206,8 +206,8 @@ def test_never_more_than_five_readings_are_unacknowledged_on_the_network(tmp_pat
     assert sampler.peak <= LIMIT
     assert sampler.peak > 1, "the network was never busy"
     assert sampler.passed == numbers["sent"] >= ENOUGH
-    assert sampler.acked == numbers["acknowledged"], "the sensors believe what the network has seen"
-    assert sampler.acked <= sum(check_complete(tmp_path).values()) <= sampler.passed
+    # The last acknowledgements may have been under way when the sensors ended, the last readings when they were cut.
+    assert numbers["acknowledged"] <= sampler.acked <= sum(check_complete(tmp_path).values()) <= sampler.passed
 
 
 def test_the_sampler_sees_more_where_more_is_allowed(tmp_path: Path) -> None:
