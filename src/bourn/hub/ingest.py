@@ -143,13 +143,16 @@ class Ingest:
                     raw = json.dumps(row[1:], default=str)
                     self.journal.take_poison(stream, row[0], reason, raw)
                     self.note(link, f"quarantined {stream.reading_id(row[0])}: {reason}")
-        self._waiting.append((link, stream, last, readings))
-        self._work.set()
+        self.promise(link, stream, last, readings)
 
     def take_gap(self, link: Link, stream: Stream, gap: Gap) -> None:
         """Take the word of `link` that some readings will never come."""
         self.journal.take_gap(stream, gap)
-        self._waiting.append((link, stream, gap.last, 0))
+        self.promise(link, stream, gap.last, 0)
+
+    def promise(self, link: Link, stream: Stream, last: int, readings: int) -> None:
+        """Acknowledge up to `last`, and release `readings`, as soon as all of it is on disk."""
+        self._waiting.append((link, stream, last, readings))
         self._work.set()
 
     def give_back(self, link: Link, readings: int) -> None:

@@ -205,8 +205,8 @@ class Link(asyncio.Protocol):
             self._say_nack(stream)
         elif last > stream.last:
             self.ingest.take_gap(self, stream, Gap(stream.last + 1, last, _text(reason, 32)))
-        else:
-            self.say(wire.ACK, stream.epoch, stream.committed)
+        else:  # it came before, perhaps in a batch that is still being committed
+            self.ingest.promise(self, stream, last, 0)
 
     def _say_nack(self, stream: Stream) -> None:
         """Go on from what is on disk: what was taken after it may come again, and is not to be forgotten yet."""
