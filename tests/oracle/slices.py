@@ -10,6 +10,7 @@ import ast
 import importlib.util
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 PREAMBLE = """
 import _thread
@@ -48,10 +49,19 @@ def folder():
     return None
 
 
+_parsing = Lock()
+
+
+def _parse(text):
+    """`ast.parse`, one thread at a time: CPython 3.11 counts the depth of its recursion for all threads together."""
+    with _parsing:
+        return ast.parse(text)
+
+
 @cache
 def definitions(module):
     """{name: node} of everything at the top of a test module."""
-    tree = ast.parse((folder() / f"{module}.py").read_text(encoding="utf-8"))
+    tree = _parse((folder() / f"{module}.py").read_text(encoding="utf-8"))
     found = {}
     for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
@@ -136,7 +146,7 @@ def names_in(node):
 
 def copy_of(node):
     """A deep copy that may be changed."""
-    return ast.parse(ast.unparse(node)).body[0]
+    return _parse(ast.unparse(node)).body[0]
 
 
 class _Slice:
@@ -202,7 +212,7 @@ class _Slice:
 def cut(module, name, test, extra=""):
     """The source of one test; `extra` is a line for the class, as `locktype = staticmethod(threading.Lock)`."""
     whole = _Slice(module)
-    whole.add_class(definitions(module)[name], {test}, ast.parse(extra).body)
+    whole.add_class(definitions(module)[name], {test}, _parse(extra).body)
     tree = _Adapter().visit(ast.Module(whole.parts, []))
     source = ast.unparse(ast.fix_missing_locations(tree))
     if (module, test) in EDITS:
