@@ -75,7 +75,7 @@ def main(argv) -> int:
     """Run a node from the command line; the exit status."""
     try:
         node = Node(json.loads(argv[1]))
-    except (IndexError, KeyError, ValueError, ImportError, OSError) as e:
+    except (IndexError, KeyError, ValueError, TypeError, ImportError, OSError) as e:
         sys.stderr.write("bourn node: %s: %s\n" % (type(e).__name__, e))
         return 2
     node.run(sys.stdin)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -180,7 +179,7 @@ class Ingest:
                     self._committed((time.perf_counter() - began) * 1000)
                 failures = 0
                 self.last_error = None
-            except sqlite3.Error as e:
+            except Exception as e:  # the edge of the pipeline: it is told, and tried again
                 self.journal.rollback()
                 if self.last_error is None:
                     self.errors.append({"ts": int(time.time() * 1000), "where": "journal", "text": str(e)})
