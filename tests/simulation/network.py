@@ -1,22 +1,14 @@
-"""A network in memory between real senders and real links: it delivers, delays, cuts and goes silent as a seed says.
-
-A sender gets a socket and a poller of the shapes it uses, a link an asyncio transport. No call here waits for anything.
-"""
+"""The hub's side of bourn.testing.network: an asyncio transport for a real link, and the timers that it asks for."""
 
 import asyncio
-import errno
 import heapq
-import select
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from bourn.hub.link import Link
 from bourn.testing import ManualClock
-
-WINDOW = 16_384  # bytes that one direction holds before the writer has to wait
-
-_numbers = count(1000)
+from bourn.testing.network import End
 
 
 class Timers:
@@ -36,168 +28,72 @@ class Timers:
             heapq.heappop(self._due)[2]()
 
 
-class Pipe:
-    """One connection. Bytes on their way can be lost only together with the connection, as in TCP."""
+class Transport(asyncio.Transport):
+    """Between the far end of a connection and a link."""
 
-    def __init__(self, link: Link) -> None:
-        self.up = bytearray()  # from the sender, not delivered
-        self.down = bytearray()
-        self.end = End(self)
+    def __init__(self, end: End, link: Link) -> None:
+        super().__init__()
+        self.end = end
         self.link = link
-        self.transport = Transport(self)
-        self.hub_open = True  # the hub's end still gets what is delivered
-        self.hub_says_end = False  # after `down`
-        self.silent = False  # nothing is delivered any more, and nobody is told
-
-    def deliver_up(self, n: int) -> None:
-        """Let `n` bytes reach the hub."""
-        data = bytes(self.up[:n])
-        del self.up[:n]
-        if self.hub_open and data:
-            self.link.data_received(data)
-
-    def deliver_down(self, n: int) -> None:
-        """Let `n` bytes reach the sender, and the end of the stream after the last."""
-        self.end.incoming += self.down[:n]
-        del self.down[:n]
-        if not self.down and self.hub_says_end:
-            self.end.ended = True
-
-    def sender_closes(self) -> None:
-        """The sender's process closed it or is gone; the hub hears of it after what is under way."""
-        self.end.closed = True
-        if not self.silent:
-            self.deliver_up(len(self.up))
-            self.hub_hears_end()
-
-    def hub_hears_end(self) -> None:
-        """The hub's end is told that the connection is over."""
-        if self.hub_open:
-            self.hub_open = False
-            self.link.connection_lost(None)
-
-    def hub_goes(self, told: bool) -> None:
-        """The hub's end is gone with all that was under way; the sender is told by a reset, or not at all."""
-        self.hub_open = False
-        self.up.clear()
-        self.down.clear()
-        if told and not self.silent:
-            self.end.reset = True
-        else:
-            self.silent = True
-
-    def cut(self, hub_told: bool, sender_told: bool) -> None:
-        """The line is cut: what is under way is lost."""
-        self.up.clear()
-        self.down.clear()
-        if sender_told:
-            self.end.reset = True
-        self.silent = True
-        if hub_told:
-            self.hub_hears_end()
+        self.is_open = True  # the link still gets what arrives
+        link.connection_made(self)
 
     @property
     def gone(self) -> bool:
         """Both ends know."""
-        return self.end.closed and not self.hub_open
+        return self.end.connection.near.is_closed and not self.is_open
 
+    def receive(self, n: int) -> None:
+        """Let `n` bytes reach the hub, and give the link what has come."""
+        self.end.connection.up.deliver(n)
+        while self.is_open and self.end.has_something():
+            try:
+                data = self.end.recv(1 << 16)
+            except ConnectionResetError:
+                data = b""
+            if data:
+                self.link.data_received(data)
+            else:
+                self.lose()
 
-class End:
-    """The sender's end: a socket that never blocks."""
+    def lose(self) -> None:
+        """The link hears that the connection is over."""
+        if self.is_open:
+            self.is_open = False
+            self.end.close()
+            self.link.connection_lost(None)
 
-    def __init__(self, pipe: Pipe) -> None:
-        self.pipe = pipe
-        self.number = next(_numbers)
-        self.incoming = bytearray()
-        self.ended = self.reset = self.closed = False
+    def vanish(self, told: bool) -> None:
+        """The hub's process is gone with all that was under way; the sender is told by a reset, or not at all."""
+        self.is_open = False
+        self.end.connection.cut(near_told=told, far_told=False)
+        self.end.close()
 
-    def fileno(self) -> int:
-        return self.number
-
-    def send(self, data: bytes) -> int:
-        if self.reset:
-            raise OSError(errno.ECONNRESET, "reset")
-        room = WINDOW - len(self.pipe.up)
-        if room <= 0:
-            raise OSError(errno.EAGAIN, "full")
-        if not self.pipe.silent:
-            self.pipe.up += data[:room]
-        return min(room, len(data))
-
-    def recv(self, n: int) -> bytes:
-        if self.incoming:
-            data = bytes(self.incoming[:n])
-            del self.incoming[:n]
-            return data
-        if self.reset:
-            raise OSError(errno.ECONNRESET, "reset")
-        if self.ended:
-            return b""
-        raise OSError(errno.EAGAIN, "nothing")
-
-    def close(self) -> None:
-        if not self.closed:
-            self.pipe.sender_closes()
-
-    def events(self, wanted: int) -> int:
-        """What poll would say."""
-        ready = 0
-        if self.incoming or self.ended or self.reset:
-            ready |= select.POLLIN
-        if len(self.pipe.up) < WINDOW:
-            ready |= select.POLLOUT
-        return (ready & wanted) | (select.POLLHUP if self.reset else 0)
-
-
-class Poller:
-    """What a sender polls with; it never waits, the simulation's clock does."""
-
-    def __init__(self) -> None:
-        self._watched: dict[End, int] = {}
-
-    def register(self, end: End, events: int) -> None:
-        self._watched[end] = events
-
-    modify = register
-
-    def unregister(self, end: End) -> None:
-        del self._watched[end]
-
-    def poll(self, ms: int) -> list[tuple[int, int]]:
-        return [(end.number, ready) for end, events in self._watched.items() if (ready := end.events(events))]
-
-
-class Transport(asyncio.Transport):
-    """The hub's end."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        super().__init__()
-        self._pipe = pipe
+    # -- what a link calls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("simulation", self._pipe.end.number) if name == "peername" else default
+        return ("simulation", self.end.fileno()) if name == "peername" else default
 
     def get_write_buffer_size(self) -> int:
-        return len(self._pipe.down)
+        return self.end.line.waiting()
 
     def write(self, data: Any) -> None:
-        if not self._pipe.silent:
-            self._pipe.down += data
+        if not self.end.is_reset:  # it hears of that when it is its turn to receive
+            assert self.end.send(data) == len(data), "a hub says little: it has no reason to wait for room"
 
     def can_write_eof(self) -> bool:
         return True
 
     def write_eof(self) -> None:
-        self._pipe.hub_says_end = True
+        self.end.shutdown()
 
     def pause_reading(self) -> None:
         pass
 
     def close(self) -> None:
-        self._pipe.hub_says_end = True
-        self._pipe.hub_hears_end()
+        self.lose()
 
     def abort(self) -> None:
-        if self._pipe.hub_open:
-            self._pipe.hub_hears_end()
-            self._pipe.hub_goes(told=True)
+        if self.is_open:
+            self.lose()
+            self.end.connection.cut(near_told=True, far_told=False)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from network import Pipe, Poller, Timers
+from network import Timers, Transport
 
 from bourn.device.sender import Sender
 from bourn.hub import ingest as ingest_module
@@ -29,6 +29,7 @@ from bourn.spool.segments import SegmentSpool
 from bourn.spool.sqlite import SqliteSpool
 from bourn.testing import ManualClock
 from bourn.testing.files import FaultyFiles, PowerCut
+from bourn.testing.network import FaultyNetwork
 
 SEEDS = 60  # of one `make test`
 SOAK_SEEDS = 3000
@@ -82,8 +83,10 @@ class Node:
         self.world.say(self.name, f"epoch {self.spool.epoch} begins")
         self._ack = self.spool.ack
         self.spool.ack = self.acknowledged
-        self.sender = Sender(URL, self.name, self.spool, self.world.clock, self.world.connect, chance.randbytes)
-        self.sender.poller = Poller()
+        world = self.world
+        self.sender = Sender(
+            URL, self.name, self.spool, world.clock, world.connect, chance.randbytes, world.network.poller()
+        )
 
     def acknowledged(self, place: tuple[str, int], cursor: str = "") -> None:
         """The sender forgets what the hub has acknowledged: that has to be on disk there."""
@@ -117,10 +120,11 @@ class Node:
                 self.files.cut()
             for file in list(self.files._open):
                 file.close()
-            if self.sender._socket is not None:
-                pipe = self.sender._socket.pipe
-                pipe.silent = pipe.silent or how == "power"
-                pipe.sender_closes()
+            end = self.sender._socket
+            if end is not None:
+                if how == "power":
+                    end.connection.half_open()
+                end.close()
         self.start()
 
     def drained(self) -> bool:
@@ -136,7 +140,9 @@ class World:
         self.timers = timers
         self.log: list[str] = []
         self.path = folder + "/j.db"
-        self.pipes: list[Pipe] = []
+        self.network = FaultyNetwork(clock, seed, delay_ms=None)  # chance says what is delivered
+        self.network.listen(self.accept)
+        self.transports: list[Transport] = []
         self.durable: dict[tuple[str, str], int] = {}
         self.calm = False  # no trouble any more
         self.value = 0
@@ -169,9 +175,9 @@ class World:
         self.journal._db.close()
         self.journal._lock_file.close()
         self.up = False
-        for pipe in self.pipes:
-            if pipe.hub_open:
-                pipe.hub_goes(told=self.chance.random() < 0.8)
+        for transport in self.transports:
+            if transport.is_open:
+                transport.vanish(told=self.chance.random() < 0.8)
 
     def stop_hub(self) -> None:
         """As Ingest.run ends after `stop`."""
@@ -210,19 +216,18 @@ class World:
     # -- the network
 
     def connect(self, host: str, port: int) -> Any:
-        if not self.up or (not self.calm and self.chance.random() < 0.2):
-            raise OSError(111, "refused")
-        pipe = Pipe(Link(self.ingest))
-        pipe.link.connection_made(pipe.transport)
-        self.pipes.append(pipe)
-        return pipe.end
+        self.network.down = not self.up or (not self.calm and self.chance.random() < 0.2)
+        return self.network.connect(host, port)
 
-    def deliver(self, pipe: Pipe, whole: bool) -> None:
-        if not pipe.silent:
-            share = 1.0 if whole else self.chance.random()
-            if self.up:
-                pipe.deliver_up(round(share * len(pipe.up)))
-            pipe.deliver_down(round((1.0 if whole else self.chance.random()) * len(pipe.down)))
+    def accept(self, end: Any) -> None:
+        self.transports.append(Transport(end, Link(self.ingest)))
+
+    def deliver(self, transport: Transport, whole: bool) -> None:
+        connection = transport.end.connection
+        up, down = (1.0 if whole else self.chance.random() for _ in "ud")
+        if self.up:
+            transport.receive(round(up * connection.up.waiting()))
+        connection.down.deliver(round(down * connection.down.waiting()))
 
     def pass_ms(self, ms: int) -> None:
         self.clock.advance(ms)
@@ -230,7 +235,7 @@ class World:
         if self.up:
             for link in list(self.ingest.links):
                 link.check(self.clock.now() / 1000)
-        self.pipes = [pipe for pipe in self.pipes if not pipe.gone]
+        self.transports = [transport for transport in self.transports if not transport.gone]
 
     # -- what happens
 
@@ -266,8 +271,8 @@ class World:
             self.cut_of_power(node, lambda: node.sender.wait(0))
 
     def move(self) -> None:
-        for pipe in list(self.pipes):
-            self.deliver(pipe, whole=self.chance.random() < 0.5)
+        for transport in list(self.transports):
+            self.deliver(transport, whole=self.chance.random() < 0.5)
 
     def commit(self) -> None:
         if self.up:
@@ -278,10 +283,10 @@ class World:
         self.pass_ms(self.chance.choice((1, 20, 300, 2000, 2000, 12_000)))
 
     def cut(self) -> None:
-        if self.pipes:
+        if self.transports:
             told = self.chance.random() < 0.7, self.chance.random() < 0.7
             self.say("network", f"a cut; the hub, the sender are told: {told}")
-            self.chance.choice(self.pipes).cut(*told)
+            self.chance.choice(self.transports).end.connection.cut(near_told=told[1], far_told=told[0])
 
     def crash(self) -> None:
         if self.up:
@@ -321,8 +326,8 @@ class World:
         while not all(node.drained() for node in self.nodes):
             for node in self.nodes:
                 node.sender.wait(0)
-            for pipe in list(self.pipes):
-                self.deliver(pipe, whole=True)
+            for transport in list(self.transports):
+                self.deliver(transport, whole=True)
             for _ in range(3):
                 self.pipeline()
             self.pass_ms(self.chance.choice((5, 50, 500)))
@@ -334,8 +339,8 @@ class World:
                 break
             for node in self.nodes:
                 node.sender.wait(0)
-            for pipe in list(self.pipes):
-                self.deliver(pipe, whole=True)
+            for transport in list(self.transports):
+                self.deliver(transport, whole=True)
             self.pass_ms(1000)
         else:
             raise AssertionError(f"{self.ingest.pool.lent} readings of credit are lost")

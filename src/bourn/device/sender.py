@@ -31,17 +31,20 @@ class Sender:
     """A sink for SensorEvents: each is put into the outbox `spool`, and from there to the hub at `url`.
 
     `wait(ms)` does the network's work; give it to the Scheduler. A reading that no hub could store (NaN, a wrong name)
-    is refused here and counted; one that the spool's policy refuses, too. `connect(host, port)` opens the socket.
+    is refused here and counted; one that the spool's policy refuses, too. `connect(host, port)` opens the socket,
+    `poller` waits for it (select.poll).
     """
 
-    def __init__(self, url: str, source: str, spool, clock=None, connect=open_tcp, random=random_bytes) -> None:
+    def __init__(
+        self, url: str, source: str, spool, clock=None, connect=open_tcp, random=random_bytes, poller=None
+    ) -> None:
         self._host, self._port = split_url(url)
         if not wire.source_ok(source):
             raise ValueError("a source's name is made of A-Z a-z 0-9 _ . - (1 to 64), not %r" % (source,))
         self.source = source
         self.spool = spool
         self.clock = clock or Clock()
-        self.poller = select.poll()  # others may register here, to wake `wait` too
+        self.poller = poller or select.poll()  # others may register here, to wake `wait` too
         self.state = "down"
         self.last_error: str | None = None
         # sent, resent: readings put on the wire for the first time, and again; acked: those of them that the hub has on

@@ -5,6 +5,7 @@ The names below are loaded on first use.
 
 _HOMES = {
     "FaultyFiles": "files",
+    "FaultyNetwork": "network",
     "ManualClock": "clock",
     "PowerCut": "files",
     "Recorder": "recorder",
