@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
+from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.spool.sqlite import JournalError
 
@@ -71,6 +72,7 @@ LogToPlot = Annotated[bool, typer.Option("--log-to-plot", help="Draw live charts
 Web = Annotated[
     str | None, typer.Option(help="Address of the live page, like 127.0.0.1:8080; port 0 takes a free one.")
 ]
+NoWeb = Annotated[bool, typer.Option("--no-web", help="No page and no API: `bourn status` cannot ask this hub.")]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Allow addresses that others can reach.")]
 
@@ -94,6 +96,7 @@ def run(
     log_to_screen: LogToScreen = False,
     log_to_plot: LogToPlot = False,
     web: Web = None,
+    no_web: NoWeb = False,
     micropython: MicroPython = "auto",
     seconds: Seconds = None,
 ) -> None:
@@ -110,6 +113,7 @@ def run(
         log_to_screen,
         log_to_plot,
         web,
+        no_web,
         False,
     )
     asyncio.run(_main(hub, None, sensors, outbox, _interpreter(micropython), _duration(seconds, "--for")))
@@ -126,12 +130,13 @@ def hub(
     log_to_screen: LogToScreen = False,
     log_to_plot: LogToPlot = False,
     web: Web = None,
+    no_web: NoWeb = False,
     insecure: Insecure = False,
     seconds: Seconds = None,
 ) -> None:
     """The hub alone: takes what sensors send, here or on other machines."""
     plan = HubPlan(
-        journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, insecure
+        journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, no_web, insecure
     )
     asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
 
@@ -179,6 +184,19 @@ def read(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@app.command(epilog="Example: bourn status --json | jq .journal.rate")
+def status(
+    journal: HubJournal = "bourn.db",
+    hub_url: HubUrl = None,
+    token_file: TokenFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """What the running hub does: sensors, links, journal, repositories, what went wrong."""
+    from bourn.cli.status import print_status
+
+    print_status(find_hub(journal, hub_url, token_file), as_json)
+
+
 @app.command("plan", epilog="Example: bourn plan 30s 45s 60s --slack 10% --battery-mah 2600")
 def wake_plan(  # not `plan`: that is the module
     intervals: Annotated[list[str], typer.Argument(help="How often each sensor is sampled, like 500ms 30s 5m 1h 1d.")],
@@ -223,6 +241,7 @@ class HubPlan:
         screen: bool,
         plot: bool,
         web: str | None,
+        no_web: bool,
         insecure: bool,
     ) -> None:
         self.journal = journal
@@ -232,7 +251,9 @@ class HubPlan:
         self.insecure = insecure
         self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
         self.plot = plot or web is not None
-        self.web = _address(web or "127.0.0.1:0", insecure) if self.plot else None
+        if no_web and self.plot:
+            raise Wrong(f"--no-web and {'--web' if web else '--log-to-plot'} contradict each other; leave one out")
+        self.web = None if no_web else _address(web or "127.0.0.1:0", insecure)
 
     async def start(self) -> Any:
         """The running hub, or Wrong."""
@@ -378,6 +399,9 @@ def main(argv: list[str] | None = None) -> None:
     except (Wrong, ConfigError, JournalError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
+    except ApiError as e:
+        sys.stderr.write(f"bourn: {e}\n")
+        status = 1
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     sys.exit(status)

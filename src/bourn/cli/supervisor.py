@@ -93,7 +93,7 @@ class Supervisor:
         lines.append(f"hub      {self._hub_url}")
         if hub:
             lines.append(f"journal  {hub.journal.path} ({hub.journal.rows} readings)")
-            if hub.page:
+            if hub.page and hub.plot:
                 lines.append(f"page     {hub.page.url}")
         lines.append(f"ends     {f'after {seconds:g} s, or ' if seconds else ''}with Ctrl-C")
         _say("\n".join(lines))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bourn import __version__
 from bourn.hub.connections import Listener, listen
+from bourn.hub.control_file import remove_control, write_control
 from bourn.hub.ingest import Ingest
 from bourn.hub.link import Link
 from bourn.hub.repositories import Repository
@@ -78,10 +79,16 @@ class Hub:
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
 
     async def serve_page(self, host: str, port: int) -> str:
-        """Serve the live page; returns its URL with the token. OSError when the address is taken."""
+        """Serve the page and the API, and leave the control file by which commands find them.
+
+        Returns the page's URL with the token. OSError when the address is taken.
+        """
+        from bourn.hub.web.api import routes
         from bourn.hub.web.app import serve_page
 
-        self.page = await serve_page(self.status, host, port, secrets.token_urlsafe(16))
+        token = secrets.token_urlsafe(16)
+        self.page = await serve_page(self.status, host, port, token, routes=routes(self))
+        write_control(self.journal.path, self.page.origin, token)
         return self.page.url
 
     async def stop(self) -> None:
@@ -97,6 +104,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*[loop.run_in_executor(None, d.stop, REPOSITORY_STOP_S) for d in self.drivers])
         if self.page is not None:
+            remove_control(self.journal.path)
             await self.page.close()
         self.stored = self.journal.rows - self._rows_before
         self.journal.close()

@@ -2,7 +2,7 @@
 
 GET /             the page
 GET /static/NAME  its files
-GET /api/status   the snapshot, as JSON
+GET /api/status   the snapshot, as JSON; ?points_after=N leaves out the points that the asker has
 GET /api/events   the same as server-sent events: "status" with a snapshot whenever something changed, but not
                   more often than every PERIOD_S; and "ping" every PING_S, so that a dead stream shows.
                   The first snapshot has all points of all sensors, later ones those that are new to this stream.
@@ -59,25 +59,31 @@ class Status(Protocol):
 class Page:
     """A page being served, until `close`."""
 
-    def __init__(self, server: Server, url: str) -> None:
+    def __init__(self, server: Server, origin: str, token: str) -> None:
         self._server = server
-        self.url = url  # with the token: for the terminal of whoever started the hub, and for nobody else
+        self.origin = origin
+        # With the token: for the terminal of whoever started the hub, and for nobody else.
+        self.url = f"{origin}/?token={quote(token, safe='')}"
 
     async def close(self) -> None:
         """When this returns, in less than a second, the port is free and every connection is gone."""
         await self._server.close()
 
 
-async def serve_page(status: Status, host: str, port: int, token: str, *, period_s: float = PERIOD_S) -> Page:
+async def serve_page(
+    status: Status, host: str, port: int, token: str, *, routes: Iterable[Route] = (), period_s: float = PERIOD_S
+) -> Page:
     """When this returns, the page is there, served by the loop this was called in; signals stay the caller's.
 
-    Port 0 is a free one. OSError: it cannot listen there; with errno EADDRINUSE the port is taken.
+    `routes` are served besides the page's own. Port 0 is a free one. OSError: it cannot listen there; with errno
+    EADDRINUSE the port is taken.
     """
     listener = listen(host, port)
     closing = asyncio.Event()
-    server = Server(make_app(status, token, hosts=(host,), closing=closing, period_s=period_s), listener, closing)
+    app = make_app(status, token, hosts=(host,), closing=closing, routes=routes, period_s=period_s)
+    server = Server(app, listener, closing)
     await server.start()
-    return Page(server, f"http://{_reachable(host)}:{listener.getsockname()[1]}/?token={quote(token, safe='')}")
+    return Page(server, f"http://{_reachable(host)}:{listener.getsockname()[1]}", token)
 
 
 def make_app(
@@ -86,6 +92,7 @@ def make_app(
     *,
     hosts: Iterable[str] = (),
     closing: asyncio.Event | None = None,
+    routes: Iterable[Route] = (),
     period_s: float = PERIOD_S,
 ) -> Starlette:
     """The application: `hosts` are names it answers to besides loopback, `closing` ends its event streams."""
@@ -102,7 +109,10 @@ def make_app(
         return _file(files[name]) if name in files else PlainTextResponse("There is no such file.\n", 404)
 
     async def snapshot(request: Request) -> Response:
-        return Response(msgspec.json.encode(status()), media_type="application/json")
+        after = request.query_params.get("points_after", "0")
+        if not after.isdecimal() or len(after) > 16:
+            return PlainTextResponse("points_after is a place: a number of the journal's.\n", 400)
+        return Response(msgspec.json.encode(status(int(after))), media_type="application/json")
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -114,6 +124,7 @@ def make_app(
             Route("/api/status", snapshot),
             Route("/api/events", streams.open),
             Route("/healthz", healthz),
+            *routes,
         ],
         middleware=[Middleware(Guard, token=token, hosts=tuple(hosts))],
     )

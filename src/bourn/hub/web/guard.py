@@ -41,6 +41,9 @@ class Guard:
 
     The token is taken from the cookie, from `Authorization: Bearer` or from `?token=`. The visit of `/?token=...`
     leaves a cookie and goes on to `/`, so that the token stays neither in the address bar nor in the history.
+
+    What changes something (any method but GET and HEAD) takes the cookie only from the page itself: a cookie does not
+    tell ports apart, and what another program serves on this machine counts as the same site.
     """
 
     def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str] = ()) -> None:
@@ -105,10 +108,12 @@ class Guard:
 
     def _has_token(self, request: Request, cookie: str) -> bool:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        only_reads = request.method in ("GET", "HEAD")
+        from_page = request.headers.get("sec-fetch-site") == "same-origin"
         given = (
-            request.cookies.get(cookie, ""),
+            request.cookies.get(cookie, "") if only_reads or from_page else "",
             bearer.strip() if scheme.lower() == "bearer" else "",
-            request.query_params.get("token", ""),
+            request.query_params.get("token", "") if only_reads else "",
         )
         return any(secrets.compare_digest(one.encode(), self._token) for one in given)
 

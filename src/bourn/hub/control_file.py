@@ -1,0 +1,67 @@
+"""`<journal>.api`: how commands on the same machine find the hub that writes a journal, and prove who they are.
+
+A JSON object {"url", "token", "pid"}, readable by its owner only. It is there exactly as long as the hub answers at
+`url`; after a kill -9 it stays behind, and its reader sees by `pid`, or by a refused connection, that it is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import NamedTuple
+
+
+class Control(NamedTuple):
+    """What the file says. `url` ends without a slash and holds no token."""
+
+    url: str
+    token: str
+    pid: int
+
+    def __repr__(self) -> str:  # ends up in logs
+        return f"Control(url={self.url!r}, pid={self.pid})"
+
+
+def control_path(journal: str) -> str:
+    """The control file of the journal at that path, wherever links lead to."""
+    return os.path.realpath(journal) + ".api"
+
+
+def write_control(journal: str, url: str, token: str) -> None:
+    """Put the file there, whole or not at all, mode 0600 from its first byte. OSError when it can't be written."""
+    path = control_path(journal)
+    handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")  # mode 0600
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump({"url": url, "token": token, "pid": os.getpid()}, file)
+        os.replace(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise
+
+
+def read_control(journal: str) -> Control | None:
+    """What the file says, also if it is stale; None where there is none. ValueError when it is no control file."""
+    path = control_path(journal)
+    try:
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+        url, token, pid = told["url"], told["token"], told["pid"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{path} is damaged ({type(e).__name__}); start the hub again") from e
+    if type(url) is not str or type(token) is not str or type(pid) is not int:
+        raise ValueError(f"{path} is damaged; start the hub again")
+    return Control(url, token, pid)
+
+
+def remove_control(journal: str) -> None:
+    """Take this process's file away; one that another hub has put there since stays."""
+    try:
+        control = read_control(journal)
+    except (OSError, ValueError):
+        control = None
+    if control is not None and control.pid == os.getpid():
+        os.unlink(control_path(journal))
