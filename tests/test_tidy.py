@@ -41,7 +41,7 @@ CORE = {
     "spool",
 }
 LAYERS = {
-    "_compat": set(),
+    "_compat": {"_compat"},
     "clock": {"_compat"},
     "things": {"_compat", "clock", "chain", "drawing", "ports"},  # chain when `pipe` is called, the others when used
     "chain": {"_compat", "things", "fuse"},
@@ -52,8 +52,8 @@ LAYERS = {
     "asyncio_bridge": {"things", "ring"},
     "drawing": {"things", "chain"},
     "input_thing": {"_compat"},
-    "sensor": {"clock", "things"},
-    "scheduler": {"clock", "sensor"},  # sensor only for `schedule_sensor`
+    "sensor": {"_compat", "things"},
+    "scheduler": {"_compat", "sensor"},  # sensor only for `schedule_sensor`
     "grid": set(),
     "ports": {"things"},
     "sources": {"things", "sensor"},
@@ -78,6 +78,7 @@ CPYTHON_ONLY = {
     "cli/": "the command",
     "thingflow/": "ThingFlow's API, for programs that were written for CPython",
     "fuse.py": "generated code, loaded by chain.py where there is memory for a compiler",
+    "_compat/substitutes.py": "what MicroPython has built in",
     "spool/sqlite.py": "the hub's journal",
 }
 
@@ -90,7 +91,7 @@ DEVICE_MODULES = set(
     )
 )
 MORE_MODULES = {
-    ("_compat/__init__.py", "traceback"): "CPython's half of print_exception",
+    ("_compat/substitutes.py", "traceback"): "CPython's half of print_exception",
     ("_compat/__init__.py", "fcntl"): "CPython's half of a lock file",
     ("drivers/event_loop.py", "asyncio"): "loaded by who has one",
     ("asyncio_bridge.py", "asyncio"): "the bridge to it, where a board has it",

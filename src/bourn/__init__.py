@@ -26,12 +26,6 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    from bourn.names import HOMES  # beside this file, so that a board that asks for no name here does not hold them
+    from bourn.names import found  # beside this file, so that a board that asks for no name here does not hold them
 
-    for line in HOMES.strip().split("\n"):
-        words = line.split()
-        if name in words[1:]:
-            return getattr(__import__("bourn." + words[0], None, None, (name,)), name)
-        if name == words[0]:  # `from bourn import wire` asks here first on MicroPython
-            return __import__("bourn." + name, None, None, (name,))
-    raise AttributeError("bourn has no name " + repr(name))
+    return found(name)

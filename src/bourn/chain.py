@@ -84,7 +84,7 @@ class Chain(OutputThing):
     def _goes_on(self, source, e):
         # Without a fan-out the guard is the source's, and the policy that of the one sink; where operators feed
         # several, an exception of theirs ends the chain.
-        return len(self._branches) == 1 and _goes_on(self._branches[0].policy, self, e)
+        return len(self._branches) == 1 and _goes_on(self._branches[0][2], self, e)
 
     # -- for operators
 
@@ -167,7 +167,7 @@ class Chain(OutputThing):
     def fresh(self):
         """The three functions before the first operator, bound to the sinks there are now."""
         if self._head is None:
-            self._bound_head()
+            self._bind_head()
         return self._head
 
     def _change(self, branches):
@@ -188,7 +188,7 @@ class Chain(OutputThing):
             return _target(self._branches[0])
         return super()._bound()
 
-    def _bound_head(self):
+    def _bind_head(self):
         head = (self._bound(), self._dispatch_completed, self._dispatch_error)
         if _compat.GENERATES:
             from bourn.fuse import bind

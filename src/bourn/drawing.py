@@ -62,8 +62,8 @@ class _Graph:
         self._branches(chain)
 
     def _branches(self, thing):
-        for branch in thing._branches:
-            first = self._sink(branch.sink)
+        for _, sink, _ in thing._branches:
+            first = self._sink(sink)
             if first is not None:
                 self.arrows.append((self._ends[id(thing)][1], first, True))
         ports = getattr(thing, "_ports", {})

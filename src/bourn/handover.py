@@ -10,7 +10,7 @@ lock's condition, before an event can come. Who takes an event out wakes one who
 time-out, so that none can swallow what was meant for another.
 """
 
-from bourn import _compat
+from bourn._compat.system import threads
 from bourn.ring import Ring
 from bourn.things import OutputThing
 
@@ -29,7 +29,7 @@ class Handover(OutputThing):
 
     def __init__(self, bound=None, policy="block", wake=None):
         super().__init__()
-        threading = _compat.threads()
+        threading = threads()
         self._blocks = policy == "block"
         self._wake = wake
         self._ident = threading.get_ident

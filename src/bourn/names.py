@@ -44,3 +44,14 @@ spool
 testing
 device.sender           Sender
 """
+
+
+def found(name):
+    """The public name or module `name` of Bourn; AttributeError where there is none."""
+    for line in HOMES.strip().split("\n"):
+        words = line.split()
+        if name in words[1:]:
+            return getattr(__import__("bourn." + words[0], None, None, (name,)), name)
+        if name == words[0]:  # `from bourn import wire` asks here first on MicroPython
+            return __import__("bourn." + name, None, None, (name,))
+    raise AttributeError("bourn has no name " + repr(name))

@@ -1,6 +1,6 @@
 """What to do when something fails, beyond "stop" and "skip": functions `policy(thing, e)`, True to go on."""
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 from bourn.operators.again import Backoff
 from bourn.operators.stage import milliseconds
 

@@ -12,7 +12,7 @@ waits with is an argument, so that a program with a socket waits in `poll` and s
 ways to wait are in `bourn.drivers`. All calls but `stop` belong to the one thread that runs the scheduler.
 """
 
-from bourn.clock import Clock
+from bourn._compat import Clock
 
 
 class Task:
@@ -46,7 +46,6 @@ class Scheduler:
     def __init__(self, clock=None, wait=None, phase_ms=0):
         self.clock = clock or Clock()
         self.wait = wait or self.clock.sleep
-        self.wake = lambda: None  # a driver's function that ends `wait` at once: something was added, or it is to stop
         self.phase_ms = phase_ms
         self._tasks = []  # by due time, then by order of adding; changed in place only
         self._added = 0
@@ -113,6 +112,9 @@ class Scheduler:
         """`run_forever` returns after the task that is running now; at once where the driver's wait can be ended."""
         self._stopped = True
         self.wake()
+
+    def wake(self):
+        """Something was added, or it is to stop: a driver puts here what ends its `wait` at once."""
 
     # -- the planner: pure, on the planner's time in ms
 

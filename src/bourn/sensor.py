@@ -1,6 +1,6 @@
 """Sensors as sources: whoever observes one takes a sample, which comes out as an event."""
 
-from bourn.clock import Clock
+from bourn._compat import Clock
 from bourn.things import OutputThing, SensorEvent, _goes_on
 
 

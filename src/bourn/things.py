@@ -24,14 +24,6 @@ from bourn import _compat
 SensorEvent = namedtuple("SensorEvent", "sensor_id ts val")
 
 
-class Branch:
-    """One connection: the sink, and what to do when it raises."""
-
-    def __init__(self, sink, policy):
-        self.sink = sink
-        self.policy = policy
-
-
 def _goes_on(policy, thing, e):
     """What `policy` says to the exception `e`: True to go on with the next event, False to end."""
     return policy == "skip" or (policy != "stop" and policy(thing, e))
@@ -41,9 +33,10 @@ class OutputThing:
     """Emits events to the sinks connected to it, in the order in which they were connected."""
 
     def __init__(self, ports=None):
+        # One for each connection: (a mark, the sink, what to do when it raises). The mark makes it equal to no other.
         self._branches = ()  # replaced, never changed in place: a running dispatch keeps the one it began with
         self._emit = self._bind
-        self._fan = []  # the guarded functions of a fan-out, while bound
+        self._fan = None  # the guarded functions of a fan-out, while bound
         self.scheduler = None  # who observes this thing; operators that need time ask their source for it
         self.errors = 0  # exceptions that came out of branches of this thing
         if ports:
@@ -67,7 +60,7 @@ class OutputThing:
             raise TypeError("a sink is callable or has on_next()")
         if policy not in ("stop", "skip") and not callable(policy):
             raise ValueError("policy: stop, skip, function")
-        branch = Branch(sink, policy)
+        branch = (object(), sink, policy)
         self._change(self._branches + (branch,))
         return lambda: self._detach(branch)
 
@@ -97,7 +90,9 @@ class OutputThing:
         self._emit = self._bind
 
     def _detach(self, branch):
-        self._change(tuple([b for b in self._branches if b is not branch]))
+        if branch in self._branches:
+            at = self._branches.index(branch)
+            self._change(self._branches[:at] + self._branches[at + 1 :])
 
     def _bind(self, x):
         # The first event after a change makes the function that takes it, and the next ones.
@@ -106,9 +101,10 @@ class OutputThing:
 
     def _bound(self):
         """One function for all branches, each guarded."""
-        fan = self._fan = [self._guarded(branch) for branch in self._branches]
-        if len(fan) == 1:
-            return fan[0]
+        branches = self._branches
+        if len(branches) == 1:
+            return self._guarded(branches[0])
+        fan = self._fan = list(map(self._guarded, branches))
 
         def emit(x):
             for take in fan:
@@ -132,13 +128,13 @@ class OutputThing:
 
     def _failed(self, branch, e):
         self.errors += 1
-        if branch in self._branches and not _goes_on(branch.policy, self, e):
+        if branch in self._branches and not _goes_on(branch[2], self, e):
             self._detach(branch)
             self._tell(branch, e)
 
     def _tell(self, branch, error):
         try:
-            getattr(branch.sink, "on_error", _compat.print_exception)(error)
+            getattr(branch[1], "on_error", _compat.print_exception)(error)
         except Exception as e:
             self.errors += 1
             _compat.print_exception(e)
@@ -149,15 +145,16 @@ class OutputThing:
     def _dispatch_completed(self, error=None):
         """The one terminal event, to every branch; nothing comes after it."""
         branches = self._branches
-        del self._fan[:]  # a dispatch that is under way goes no further
+        if self._fan:
+            del self._fan[:]  # a dispatch that is under way goes no further
         self._change(())  # before anyone is told: a terminal event that causes another must find nobody
         for branch in branches:
             if error is not None:
                 self._tell(branch, error)
                 continue
             try:
-                if hasattr(branch.sink, "on_completed"):
-                    branch.sink.on_completed()
+                if hasattr(branch[1], "on_completed"):
+                    branch[1].on_completed()
             except Exception as e:
                 self.errors += 1
                 self._tell(branch, e)
@@ -167,7 +164,7 @@ class OutputThing:
 
 def _target(branch):
     """What an event of this branch is given to; a chain is bound through to its end."""
-    sink = branch.sink
-    if hasattr(sink, "_bound_head"):
-        return sink._bound_head()
+    sink = branch[1]
+    if hasattr(sink, "_bind_head"):
+        return sink._bind_head()
     return getattr(sink, "on_next", sink)

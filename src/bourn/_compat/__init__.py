@@ -1,83 +1,66 @@
-"""The only file that knows there are two interpreters; it asks for capabilities, never for platform names.
+"""The only folder that knows there are two interpreters; it asks for capabilities, never for platform names.
 
-Everything here is imported on use where it is not needed by the smallest board, so that
-`things` and `scheduler` cost no more than the tick functions.
+Here is what `things` and `scheduler` need on the smallest board, and no more, for each module costs it some 300 bytes:
+MicroPython's own functions as they are (CPython has `substitutes.py`), and the clock that is made of them. `system.py`
+and `files.py` are imported by whom they serve.
 """
 
+import sys
 import time
 
 try:  # MicroPython: a counter that wraps (at 2**30 ms on 32-bit) and a function that knows how
-    ticks_ms = time.ticks_ms
-    ticks_diff = time.ticks_diff
-    sleep_ms = getattr(time, "sleep_ms")  # noqa: B009 - CPython's stubs do not know it
+    from time import sleep_ms, ticks_diff, ticks_ms
+
     GENERATES = False
-except AttributeError:  # CPython: a counter that does not wrap
+
+    def print_exception(e, file=None):
+        """Write the traceback of `e` to `file` (default: stderr)."""
+        sys.print_exception(e, file or sys.stderr)
+
+except ImportError:  # CPython
+    from bourn._compat.substitutes import print_exception, sleep_ms, ticks_diff, ticks_ms  # noqa: F401 - things.py's
+
     GENERATES = True  # there is memory for a compiler's work at run time, and code can be looked at
 
-    def ticks_ms():
-        """Monotonic milliseconds."""
-        return time.monotonic_ns() // 1000000
 
-    def ticks_diff(later, earlier):
-        """Milliseconds from `earlier` to `later`."""
-        return later - earlier
-
-    def sleep_ms(ms):
-        """Sleep for `ms` milliseconds."""
-        time.sleep(ms / 1000)
+# Milliseconds between 1970-01-01 and the port's own epoch (some boards count from 2000-01-01).
+_EPOCH_MS = 946684800000 if time.gmtime(0)[0] == 2000 else 0
 
 
-def sleep_long(ms):
-    """Sleep for `ms` milliseconds without polling: on MicroPython's unix port `sleep_ms` wakes 1600 times a second."""
-    if ms < 10:
-        sleep_ms(ms)
-    else:
-        time.sleep(ms / 1000)
+class Clock:
+    """The real time of this machine. One clock belongs to one thread: the one that runs its scheduler."""
 
+    def __init__(self):
+        self._ticks = ticks_ms()
+        self._now = 0  # the sum of all tick differences: it never wraps, whatever the counter does
 
-# Seconds between 1970-01-01 and the port's own epoch (some boards count from 2000-01-01).
-_EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
+    def now(self):
+        """Milliseconds since this clock was made: an integer that never goes back and ignores the wall clock."""
+        ticks = ticks_ms()
+        self._now += ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._now
 
+    def advance(self, ms):
+        """`ms` milliseconds have passed that the counter has not seen: a sleep in which it stood still."""
+        self._now += ms
 
-def wall_ms():
-    """Milliseconds since 1970-01-01 UTC by the system's wall clock, as an integer."""
+    # Milliseconds since 1970-01-01 UTC, as an integer; steps when someone sets the time.
     if hasattr(time, "time_ns"):
-        return time.time_ns() // 1000000 + _EPOCH_S * 1000
-    return (int(time.time()) + _EPOCH_S) * 1000
 
+        def wall(self):
+            """The system's wall clock."""
+            return time.time_ns() // 1000000 + _EPOCH_MS
 
-def random_bytes(n):
-    """`n` bytes from the operating system's random source."""
-    from os import urandom
-
-    return urandom(n)
-
-
-def print_exception(e, file=None):
-    """Write the traceback of `e` to `file` (default: stderr)."""
-    import sys
-
-    if hasattr(sys, "print_exception"):
-        sys.print_exception(e, file or sys.stderr)
     else:
-        import traceback
 
-        traceback.print_exception(e, file=file or sys.stderr)
+        def wall(self):
+            """The same on a board that knows whole seconds only."""
+            return int(time.time()) * 1000 + _EPOCH_MS
 
-
-def threads():
-    """The module `threading`, all of it; where there is none, or a stub, ImportError says what to do."""
-    try:
-        import threading
-
-        threading.Condition  # noqa: B018 - a 15-line threading of the public index has none
-    except (ImportError, AttributeError):
-        raise ImportError("no complete `threading` here: put Bourn's stdlib/threading.py into the board's /lib")
-    return threading
-
-
-def runtime():
-    """The interpreter's name and version, for people to read."""
-    import sys
-
-    return "%s %s" % (sys.implementation.name, ".".join([str(v) for v in sys.implementation.version[:3]]))
+    def sleep(self, ms):
+        """Wait `ms` milliseconds, or less: the caller looks at `now()` again."""
+        if ms < 10:
+            sleep_ms(ms)
+        else:  # does not poll: on MicroPython's unix port `sleep_ms` wakes 1600 times a second
+            time.sleep(min(ms, 1 << 28) / 1000)  # the counter is to be read again before it wraps

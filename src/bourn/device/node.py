@@ -12,7 +12,7 @@ import json
 import select
 import sys
 
-from bourn._compat import runtime
+from bourn._compat.system import runtime
 from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
 from bourn.device.sensors import make_sensor

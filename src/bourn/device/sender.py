@@ -11,7 +11,7 @@ import json
 import select
 
 from bourn import wire
-from bourn._compat import random_bytes, runtime
+from bourn._compat.system import random_bytes, runtime
 from bourn.clock import Clock
 from bourn.device.tcp import open_tcp, split_url
 from bourn.spool import Gap

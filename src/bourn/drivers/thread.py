@@ -1,6 +1,7 @@
 """A scheduler in a thread of its own."""
 
 from bourn import _compat
+from bourn._compat.system import threads
 from bourn.clock import LONGEST_SLEEP_MS
 from bourn.drivers.wakeable import Wakeable
 
@@ -18,7 +19,7 @@ class SchedulerThread:
     """
 
     def __init__(self, scheduler, failed=_compat.print_exception):
-        threading = _compat.threads()
+        threading = threads()
         self.scheduler = scheduler
         self.errors = 0
         self.last_error = None
@@ -47,7 +48,7 @@ class SchedulerThread:
         """End after the task that runs now, and wait for that (from another thread); True when it has ended."""
         self._stopping = True
         self.scheduler.stop()
-        if _compat.threads().current_thread() is self._thread:
+        if threads().current_thread() is self._thread:
             return False
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

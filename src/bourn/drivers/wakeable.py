@@ -1,6 +1,6 @@
 """A blocking wait that ends at once when told from a signal handler or from another thread."""
 
-from bourn import _compat
+from bourn._compat.system import threads
 from bourn.clock import LONGEST_SLEEP_MS
 
 
@@ -14,7 +14,7 @@ class Wakeable:
     """
 
     def __init__(self, scheduler):
-        self._lock = _compat.threads().Lock()
+        self._lock = threads().Lock()
         self._lock.acquire()  # held for good; who wakes releases it, and the waiter takes it back
         scheduler.wait = self.wait
         scheduler.wake = self.wake

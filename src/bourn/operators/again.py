@@ -1,6 +1,6 @@
 """Trying again after a failure: how long to wait, and the operator that attaches anew to a source that has failed."""
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
 
 

@@ -16,8 +16,8 @@ class _Group:
 
     def take(self, x):
         """Give an event to the chain, unguarded: the guard is that of the chain around the groups."""
-        for branch in self._source._branches:  # none when the group has ended by itself
-            getattr(branch.sink, "on_next", branch.sink)(x)
+        for _, sink, _ in self._source._branches:  # none when the group has ended by itself
+            getattr(sink, "on_next", sink)(x)
 
     def close(self):
         """No more events of this key: what its operators withhold is emitted."""

@@ -1,6 +1,6 @@
 """An outbox before a sink that may be out of reach: nothing accepted is lost while it is."""
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 from bourn.operators.again import Backoff
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
 from bourn.spool import Gap

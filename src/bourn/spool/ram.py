@@ -8,7 +8,7 @@ keeps up, nothing is ever written. It promises what the contract does: a record 
 
 import json
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 from bourn.spool import POLICIES, Gap
 from bourn.spool.segment_file import MAX_RECORD
 

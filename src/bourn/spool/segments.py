@@ -11,8 +11,8 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 
 import json
 
-from bourn._compat import random_bytes
 from bourn._compat.files import Files
+from bourn._compat.system import random_bytes
 from bourn.spool import POLICIES, Gap
 from bourn.spool.segment_file import DATA, GAP, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, load_place, pack_place
 

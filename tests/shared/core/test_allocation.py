@@ -2,11 +2,14 @@
 """What an event costs of a board's heap on its way: nothing, once the chain is bound."""
 
 import gc
+import sys
 
 from bourn import OutputThing, Scheduler, delta, distinct_until_changed, map, scan, skip, tap, where
 from bourn.testing import ManualClock
 
 LARGE = 1 << 70  # an object of its own on every build; on 32 bits that begins at 2**30
+SMALLEST_LARGE = 1 << (30 if sys.maxsize < 1 << 40 else 62)
+LARGE_BYTES = 32 if sys.maxsize < 1 << 40 else 64  # of a number that is an object, and what it points to
 
 
 def cost(function):
@@ -19,6 +22,19 @@ def cost(function):
     after = gc.mem_alloc()
     gc.enable()
     return after - before
+
+
+def kept(function):
+    """The bytes that are still there after `function()` when the rest has been collected."""
+    gc.collect()
+    before = gc.mem_alloc()
+    function()
+    gc.collect()
+    return gc.mem_alloc() - before
+
+
+def nothing():
+    """A task that makes nothing."""
 
 
 def emitting(thing, events):
@@ -123,6 +139,27 @@ def test_it_does_not_depend_on_how_long_the_device_has_run():
         run = emitting(thing, SMALL)
         assert cost(run) == 0, clock.now()
         assert arrived(run) == 100
+
+
+def test_a_wake_up_costs_nothing_until_numbers_grow_large():
+    for tasks in (1, 10):
+        for start in (0, 1 << 28, 1 << 31, 1 << 42, 1 << 62):
+            clock = ManualClock()
+            clock.advance(start)
+            scheduler = Scheduler(clock)
+            for _ in range(tasks):
+                scheduler.schedule_recurring(nothing, 10)
+
+            def wake_ups():
+                for _ in range(100):
+                    assert scheduler.run_due(scheduler.next_wake()) == tasks
+
+            made = cost(wake_ups)
+            if start < SMALLEST_LARGE // 2:
+                assert made == 0, (tasks, start)
+            else:  # each time is an object then; at most six on the way to a task's next one, and none is kept
+                assert made <= 100 * (LARGE_BYTES + tasks * 6 * LARGE_BYTES), (tasks, start, made)
+                assert kept(wake_ups) <= 0, (tasks, start)
 
 
 def test_after_a_change_it_costs_nothing_again():

@@ -4,7 +4,8 @@
 Sleep of a board is simulated: its clock, its RTC memory, a reset. Threads and asyncio run in real time, for moments.
 """
 
-from bourn import Clock, Scheduler, _compat
+from bourn import Clock, Scheduler
+from bourn._compat import system
 from bourn.drivers.deep_sleep import HEAD_BYTES, STATE_BYTES, DeepSleep
 from bourn.drivers.light_sleep import LightSleep
 from bourn.testing import ManualClock
@@ -306,7 +307,7 @@ def test_an_event_loop_ends_when_nothing_is_scheduled():
 
 def threads():
     try:
-        return _compat.threads()
+        return system.threads()
     except ImportError as e:
         raise Skip(str(e))
 

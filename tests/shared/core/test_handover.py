@@ -5,7 +5,8 @@
 import random
 import sys
 
-from bourn import Clock, Handover, OutputThing, Scheduler, _compat, map
+from bourn import Clock, Handover, OutputThing, Scheduler, map
+from bourn._compat import system
 from bourn.ring import Ring
 from bourn.testing import Recorder
 from run import Skip
@@ -15,7 +16,7 @@ SEED = 20261121
 
 def threads():
     try:
-        return _compat.threads()
+        return system.threads()
     except ImportError as e:
         raise Skip(str(e))
 

@@ -3,7 +3,7 @@
 
 import os
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 from bourn.device import log
 from bourn.testing import FaultyFiles, ManualClock, PowerCut
 

@@ -2,7 +2,7 @@
 
 import random
 
-from bourn._compat import random_bytes
+from bourn._compat.system import random_bytes
 
 
 def random_integer(options: dict):

@@ -1,0 +1,25 @@
+"""What MicroPython has built in and CPython has not."""
+
+import sys
+import time
+import traceback
+
+
+def ticks_ms():
+    """Monotonic milliseconds; this counter does not wrap."""
+    return time.monotonic_ns() // 1000000
+
+
+def ticks_diff(later, earlier):
+    """Milliseconds from `earlier` to `later`."""
+    return later - earlier
+
+
+def sleep_ms(ms):
+    """Sleep for `ms` milliseconds."""
+    time.sleep(ms / 1000)
+
+
+def print_exception(e, file=None):
+    """Write the traceback of `e` to `file` (default: stderr)."""
+    traceback.print_exception(e, file=file or sys.stderr)
