@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import json
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -168,7 +169,10 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def test_memory_does_not_grow_over_thousands_of_bad_links(tmp_path: Path, seed: int) -> None:
+def test_memory_does_not_grow_over_thousands_of_bad_links(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("bourn"), "propagate", False)  # pytest keeps every line of the log
     chance = random.Random(seed)
     kinds = [misbehave for _, misbehave in BAD.values()]
 

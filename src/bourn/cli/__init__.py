@@ -73,6 +73,8 @@ Web = Annotated[
     str | None, typer.Option(help="Address of the live page, like 127.0.0.1:8080; port 0 takes a free one.")
 ]
 NoWeb = Annotated[bool, typer.Option("--no-web", help="No page and no API: `bourn status` cannot ask this hub.")]
+LogFormat = Annotated[str, typer.Option(help="What happens to the hub, on standard error: text | json.")]
+LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info | warning | error.")]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Allow addresses that others can reach.")]
 
@@ -97,11 +99,14 @@ def run(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
     micropython: MicroPython = "auto",
     seconds: Seconds = None,
 ) -> None:
     """Sensors, hub and page on this machine, until Ctrl-C."""
     _check_connection(connection)
+    _log(log_level, log_format)
     sensors = _sensors(num_sensors, every, system_data, config)
     hub = HubPlan(
         journal,
@@ -131,10 +136,13 @@ def hub(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
     insecure: Insecure = False,
     seconds: Seconds = None,
 ) -> None:
     """The hub alone: takes what sensors send, here or on other machines."""
+    _log(log_level, log_format)
     plan = HubPlan(
         journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, no_web, insecure
     )
@@ -295,6 +303,16 @@ def _remedy(e: Exception, doing: str) -> str:
 def _check_connection(connection: str) -> None:
     if connection.replace("_", "-") not in CONNECTIONS:
         raise Wrong(f"there is no connection {connection!r} yet; use {' or '.join(CONNECTIONS)}")
+
+
+def _log(level: str, form: str) -> None:
+    from bourn.hub.log import FORMATS, LEVELS, start_log
+
+    if level.lower() not in LEVELS:
+        raise Wrong(f"--log-level: there is no level {level!r}; use {', '.join(LEVELS)}")
+    if form not in FORMATS:
+        raise Wrong(f"--log-format: there is no format {form!r}; use {' or '.join(FORMATS)}")
+    start_log(level, form)
 
 
 def _sensors(num: int, every: str | None, system_data: bool, config: str | None) -> list[SensorSettings]:

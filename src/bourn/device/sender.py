@@ -257,7 +257,7 @@ class Sender:
         self._credit = 0
         self._wanted = 0
         self._heard_at = self.clock.now()
-        self._say(wire.HELLO, self.source, self._epoch, oldest, {"runtime": runtime()})
+        self._say(wire.HELLO, self.source, self._epoch, oldest, {"runtime": runtime(), "waiting": self.spool.waiting()})
 
     def _welcome(self, values) -> None:
         epoch, last, window, self._shared, self._hub = values[:5]

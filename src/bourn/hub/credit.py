@@ -43,6 +43,10 @@ class CreditPool:
             self._queue.append(link)
         self._grant()
 
+    def wanted(self, link: Borrower) -> int:
+        """What `link` has asked for and not got yet."""
+        return self._wants.get(link, 0)
+
     def give_back(self, n: int) -> None:
         """`n` readings are acknowledged, or were not sent after all."""
         self.free += n

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import secrets
-import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from bourn import __version__
 from bourn.hub.connections import Listener, listen
 from bourn.hub.control_file import remove_control, write_control
 from bourn.hub.ingest import Ingest
 from bourn.hub.link import Link
+from bourn.hub.log import told
 from bourn.hub.repositories import Repository
 from bourn.hub.repositories.driver import Driver
 from bourn.hub.repositories.plot import Plot
+from bourn.hub.snapshot import SAMPLE_S, Snapshots
 from bourn.spool.sqlite import SqliteSpool
 
 if TYPE_CHECKING:
     from bourn.hub.web.app import Page
 
 REPOSITORY_STOP_S = 1.0  # in which repositories may take what is committed when the hub stops
-RATE_S = 5.0  # over which the page's readings per second are averaged
 
 
 class Hub:
@@ -55,9 +53,9 @@ class Hub:
         self._rows_before = self.journal.rows
         self._listener: Listener | None = None
         self._ingesting: asyncio.Task[None] | None = None
-        self._started = time.monotonic()
-        self._stopping = False
-        self._rates: deque[tuple[float, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.stopping = False
+        self._snapshots = Snapshots(self)
 
     @property
     def url(self) -> str:
@@ -77,6 +75,8 @@ class Hub:
         """Let links in."""
         self._listener = await listen(self._listen_url, lambda: Link(self.ingest), self._insecure)
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
+        self._tick()
+        told(logging.INFO, "started", f"listening at {self.url}, journal {self.journal.path}", url=self.url)
 
     async def serve_page(self, host: str, port: int) -> str:
         """Serve the page and the API, and leave the control file by which commands find them.
@@ -93,9 +93,11 @@ class Hub:
 
     async def stop(self) -> None:
         """Take nothing more in, commit and acknowledge what came, let the repositories have it, close everything."""
-        if self._stopping:
+        if self.stopping:
             return
-        self._stopping = True
+        self.stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._listener is not None:
             self._listener.close()
         if self._ingesting is not None:
@@ -108,80 +110,12 @@ class Hub:
             await self.page.close()
         self.stored = self.journal.rows - self._rows_before
         self.journal.close()
+        told(logging.INFO, "stopped", f"stored {self.stored} readings", stored=self.stored)
 
     def status(self, points_after: int = 0) -> dict[str, Any]:
         """Everything the page shows; `points_after` leaves out points it has. Called in the loop's thread."""
-        ingest, journal = self.ingest, self.journal
-        now = time.monotonic()
-        upto, sensors = self.plot.snapshot(points_after) if self.plot else (0, [])
-        pool = ingest.pool
-        return {
-            "version": __version__,
-            "hub": journal.hub,
-            "name": os.path.basename(journal.path),
-            "now": int(time.time() * 1000),
-            "uptime_s": round(now - self._started, 1),
-            "state": "stopping" if self._stopping else "running",
-            "network": {
-                "limit": pool.limit if pool else None,
-                "in_flight": pool.lent if pool else sum(link.in_flight for link in ingest.links),
-                "peak": pool.peak if pool else None,
-            },
-            "journal": {
-                "path": journal.path,
-                "rows": journal.rows,
-                "rate": self._rate(now),
-                "bytes": _size(journal.path),
-                "commits": ingest.commits,
-                "commit_ms": round(ingest.commit_ms, 2),
-                "gaps": journal.counters["gaps"],
-                "duplicates": journal.counters["duplicates"],
-                "quarantined": journal.counters["quarantined"],
-                "last_error": ingest.last_error,
-            },
-            "links": self._links(now),
-            "sensors": sensors,
-            "points_upto": upto,
-            "repositories": [d.status() for d in self.drivers],
-            "counters": {"refused": dict(ingest.refusals), "replaced_links": ingest.replaced},
-            "errors": list(ingest.errors)[::-1],
-        }
+        return self._snapshots.take(points_after)
 
-    def _links(self, now: float) -> list[dict[str, Any]]:
-        rows = []
-        for source in sorted(self.ingest.sources.values(), key=lambda s: s.name):
-            link = source.link
-            rows.append(
-                {
-                    "source": source.name,
-                    "state": "up" if link else "down",
-                    "peer": source.peer,
-                    "runtime": source.runtime,
-                    "in_flight": link.credit + link.in_flight
-                    if link and self.ingest.pool
-                    else link.in_flight
-                    if link
-                    else 0,
-                    "window": self.ingest.pool.limit if self.ingest.pool else self.ingest.in_flight,
-                    "acked": source.acked + (link.acked if link else 0),
-                    "duplicates": source.duplicates + (link.duplicates if link else 0),
-                    "links": source.links,
-                    "seen_ms": int((now - (link.heard if link else source.seen)) * 1000),
-                    "last_error": source.last_error,
-                }
-            )
-        return rows
-
-    def _rate(self, now: float) -> float:
-        """Readings stored per second, over the last few seconds in which someone asked."""
-        rates = self._rates
-        if not rates or now - rates[-1][0] >= 0.2:  # whoever asks oftener gets the same
-            rates.append((now, self.journal.rows))
-        while len(rates) > 2 and now - rates[1][0] >= RATE_S:
-            rates.popleft()
-        (first, before), (last, after) = rates[0], rates[-1]
-        return round((after - before) / (last - first), 1) if last > first else 0.0
-
-
-def _size(path: str) -> int:
-    return sum(os.path.getsize(p) for p in (path, path + "-wal") if os.path.exists(p))
+    def _tick(self) -> None:
+        self._snapshots.sample()
+        self._timer = asyncio.get_running_loop().call_later(SAMPLE_S, self._tick)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any
 from bourn.hub.credit import CreditPool
 from bourn.hub.decode import poison_reason
 from bourn.hub.link import Link
+from bourn.hub.log import told
 from bourn.spool import Gap
 from bourn.spool.sqlite import SqliteSpool, Stream
 
@@ -28,6 +30,7 @@ RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repe
 MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
 MAX_ERRORS = 100  # the newest are kept
 TICK_S = 1.0  # how often links are looked after
+STUCK_S = 10.0  # a commit that takes longer is trouble, although nothing failed
 CURSORS_S = 5.0  # after which cursors are saved alone, when no readings come that would take them along
 
 
@@ -40,6 +43,7 @@ class Source:
         self.links = 0
         self.acked = 0
         self.duplicates = 0
+        self.dropped = 0  # readings that will never come, as its gaps say
         self.peer = ""
         self.runtime = ""
         self.seen = 0.0
@@ -69,6 +73,7 @@ class Ingest:
         self.commits = 0
         self._committed_at = 0.0
         self.commit_ms = 0.0  # a moving average
+        self._committing = 0.0  # since when the commit that is under way is
         self.last_error: str | None = None  # of the journal, while it lasts
         # What waits for its commit, oldest first: (link, stream, last number, readings)
         self._waiting: deque[tuple[Link, Stream, int, int]] = deque()
@@ -100,12 +105,17 @@ class Ingest:
                 self._fold(source.link)
             source.links += 1
             source.link = link
+            told(logging.INFO, "link_up", f"link {name} ({link.peer}) is up", source=name, peer=link.peer)
         source.peer, source.runtime = link.peer, link.about.get("runtime", "")
 
     def lost(self, link: Link, why: str | None) -> None:
         """A connection is gone."""
         self.links.discard(link)
         link.release()
+        source = self.sources.get(link.source or "")
+        if source is not None and source.link is link:
+            text = f"link {link.source} ({link.peer}) is down{': ' + why if why else ''}"
+            told(logging.WARNING if why else logging.INFO, "link_down", text, source=link.source, peer=link.peer)
         self._fold(link)
         if why:
             self.note(link, why)
@@ -114,15 +124,23 @@ class Ingest:
         """A link was refused; count it and remember why."""
         self.refusals[code] += 1
         link.release()
-        self.note(link, f"refused: {text}")
+        where = self.note(link, f"refused: {text}")
+        told(logging.WARNING, "refused", f"{where}: {text}", source=link.source, peer=link.peer, code=code)
 
-    def note(self, link: Link, text: str) -> None:
-        """Remember what went wrong on a link."""
-        where = f"{link.source} ({link.peer})" if link.source else link.peer
-        self.errors.append({"ts": int(time.time() * 1000), "where": f"link {where}", "text": text})
+    def note(self, link: Link, text: str) -> str:
+        """Remember what went wrong on a link; returns which it is."""
+        where = f"link {link.source} ({link.peer})" if link.source else f"link {link.peer}"
+        self.errors.append({"ts": int(time.time() * 1000), "where": where, "text": text})
         source = self.sources.get(link.source or "")
         if source is not None:
             source.last_error = text
+        return where
+
+    def trouble(self, now: float) -> str | None:
+        """What keeps the journal from storing, while it lasts; `now` as time.monotonic() gives it."""
+        if self.last_error is None and self._committing and now - self._committing > STUCK_S:
+            return f"a commit has not ended for {now - self._committing:.0f} s; nothing is acknowledged until it does"
+        return self.last_error
 
     def take(self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool) -> None:
         """Take new readings of `link` (without those known already) and acknowledge up to `last` when all is on disk.
@@ -141,12 +159,18 @@ class Ingest:
                 else:
                     raw = json.dumps(row[1:], default=str)
                     self.journal.take_poison(stream, row[0], reason, raw)
-                    self.note(link, f"quarantined {stream.reading_id(row[0])}: {reason}")
+                    where = self.note(link, f"quarantined {stream.reading_id(row[0])}: {reason}")
+                    told(logging.WARNING, "quarantined", f"{where}: {reason}", id=stream.reading_id(row[0]))
         self.promise(link, stream, last, readings)
 
     def take_gap(self, link: Link, stream: Stream, gap: Gap) -> None:
         """Take the word of `link` that some readings will never come."""
         self.journal.take_gap(stream, gap)
+        missing = gap.last - gap.first + 1
+        if (source := self.sources.get(stream.source)) is not None:
+            source.dropped += missing
+        text = f"{missing} readings of {stream.source} will never come: {gap.reason}"
+        told(logging.WARNING, "gap", text, source=stream.source, first=gap.first, last=gap.last, reason=gap.reason)
         self.promise(link, stream, gap.last, 0)
 
     def promise(self, link: Link, stream: Stream, last: int, readings: int) -> None:
@@ -175,17 +199,22 @@ class Ingest:
             try:
                 began = time.perf_counter()
                 if self.journal.insert(time.monotonic() - self._committed_at > CURSORS_S):
+                    self._committing = time.monotonic()
                     await loop.run_in_executor(self._committer, self.journal.commit)
                     self._committed((time.perf_counter() - began) * 1000)
                 failures = 0
+                if self.last_error is not None:
+                    told(logging.WARNING, "journal_recovered", "the journal stores again")
                 self.last_error = None
             except Exception as e:  # the edge of the pipeline: it is told, and tried again
                 self.journal.rollback()
                 if self.last_error is None:
                     self.errors.append({"ts": int(time.time() * 1000), "where": "journal", "text": str(e)})
+                    told(logging.ERROR, "journal_failed", f"the journal cannot store: {e}")
                 self.last_error = f"{e}; nothing is acknowledged until this is over"
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
+            self._committing = 0.0
             self._acknowledge()
         for link in list(self.links):
             link.close()

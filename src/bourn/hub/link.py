@@ -38,6 +38,7 @@ class Link(asyncio.Protocol):
         self.credit = 0  # readings it may still send
         self.in_flight = 0  # readings received and not acknowledged
         self.acked = 0
+        self.acked_before = 0  # of it, before the last HELLO
         self.duplicates = 0
         self.closed = False
         self.heard = self.opened = self.granted = time.monotonic()
@@ -165,6 +166,7 @@ class Link(asyncio.Protocol):
         self.release()
         self.source = source
         self.about = {"runtime": _text(str(about.get("runtime", "")), 64)}
+        self.acked_before = self.acked
         self.stream = stream
         self.ingest.greeted(self)
         if stream.last < oldest - 1:  # what is before `oldest` was acknowledged by someone else, or dropped
@@ -173,6 +175,8 @@ class Link(asyncio.Protocol):
         self.credit = 0 if pool else self.ingest.in_flight - self.in_flight
         # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
         last = max(stream.committed, oldest - 1)
+        if type(waiting := about.get("waiting")) is int:  # in its outbox, those included that the hub has already
+            self.about["waiting"] = max(0, waiting - (last - oldest + 1))
         self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
 
     def _take_data(self, body: bytes) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
+from bourn.hub.log import redact, told
 from bourn.hub.repositories import Repository
 from bourn.spool.follower import Follower
 from bourn.spool.sqlite import PAGE, SqliteSpool
@@ -24,6 +26,8 @@ class Driver:
         self._journal = journal
         self._follower = Follower(journal, repository.url if repository.keeps else None)
         self.last_error: str | None = None
+        self.written = 0  # readings and gaps it took
+        self.retries = 0  # attempts that failed
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"bourn-{repository.url}", daemon=True)
 
@@ -52,12 +56,17 @@ class Driver:
     def status(self) -> dict[str, Any]:
         """For the page."""
         return {
-            "name": self.repository.url,
+            "name": redact(self.repository.url),
             "state": "retrying" if self.last_error else "up",
             "pos": self._follower.at or 0,
             "lag": self.lag,
+            "written": self.written,
+            "retries": self.retries,
             "last_error": self.last_error,
         }
+
+    def _tell(self, level: int, event: str, text: str) -> None:
+        told(level, event, f"repository {self.repository.url}: {text}", repository=self.repository.url)
 
     def _open(self) -> None:
         self.repository.open(self._journal.mark(self.repository.url))
@@ -73,10 +82,16 @@ class Driver:
                     mark = self.repository.write(entries)
                     self._follower.sent(entries[-1][0], len(entries))
                     self._follower.ack(entries[-1][0], mark if self.repository.keeps else None)
+                    self.written += len(entries)
+                if failures:
+                    self._tell(logging.WARNING, "repository_recovered", "goes on")
                 failures = 0
                 self.last_error = None
             except Exception as e:  # the edge of a thread: it is told, and tried again
-                self.last_error = f"{type(e).__name__}: {e}"
+                self.last_error = redact(f"{type(e).__name__}: {e}")
+                self.retries += 1
+                if not failures:
+                    self._tell(logging.ERROR, "repository_failed", self.last_error)
                 if self._stop.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]):
                     break  # what it has not taken is kept in the journal, if it keeps a cursor there
                 failures += 1
