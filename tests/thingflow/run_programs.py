@@ -1,6 +1,7 @@
 """Runs programs and prints what each printed, as JSON: `python run_programs.py theirs|ours FILE ...`.
 
-With `ours` the program's imports of `thingflow` are changed to `bourn.thingflow`, and nothing else.
+With `ours` the program's imports of `thingflow` are changed to `bourn.thingflow`, those of `antevents` as the table in
+docs/migration.md says, and nothing else.
 """
 
 import faulthandler
@@ -16,6 +17,9 @@ TIMEOUT_S = 60  # for one program; a hang prints where it hangs
 IMPORTS = (
     (re.compile(r"^(\s*)from thingflow\b", re.MULTILINE), r"\1from bourn.thingflow"),
     (re.compile(r"^(\s*)import (thingflow[\w.]*)$", re.MULTILINE), r"\1import bourn.\2; from bourn import thingflow"),
+    (re.compile(r"^from antevents\.base\b", re.MULTILINE), "from bourn.thingflow.antevents"),
+    (re.compile(r"^(from|import) antevents\.linq\b", re.MULTILINE), r"\1 bourn.thingflow.filters"),
+    (re.compile(r"^(from|import) antevents\.adapters\b", re.MULTILINE), r"\1 bourn.thingflow.adapters"),
 )
 
 

@@ -120,6 +120,46 @@ def test_constructors_take_the_same_arguments():
                     assert parameters(getattr(getattr(ours, name), method)) == parameters(wanted), f"{name}.{method}"
 
 
+# Of AntEvents, `print_downstream` and `pp_subscribers` too, are methods of every OutputThing here.
+RENAMED = {"l": "i", "publisher": "output_thing", "subscriber_sequence": "input_thing_sequence"}
+
+
+def test_every_name_of_antevents_is_there_with_the_same_arguments():
+    installed()
+    import antevents.base as theirs
+
+    import bourn.thingflow.antevents as ours
+
+    checked, different = 0, []
+    for name, thing in vars(theirs).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != "antevents.base":
+            continue
+        assert hasattr(ours, name), name
+        checked += 1
+        members = [name] if inspect.isfunction(thing) else ["__init__", *(m for m in vars(thing) if m[0] != "_")]
+        for member in members:
+            one = thing if member == name else getattr(thing, member)
+            other = getattr(ours, name) if member == name else getattr(getattr(ours, name), member)
+            if inspect.isfunction(one):
+                # ThingFlow has renamed arguments; by position they are the same.
+                wanted = [(RENAMED.get(n, n), kind, default) for n, kind, default in parameters(one)]
+                if parameters(other) != wanted:
+                    different.append((f"{name}.{member}", parameters(other), wanted))
+    assert not different
+    assert checked > 20
+
+
+def test_every_filter_of_antevents_is_there():
+    installed()
+    import antevents
+
+    folder = Path(antevents.__file__).parent / "linq"
+    for module, names in public_names(folder).items():
+        ours = importlib.import_module(f"bourn.thingflow.filters.{module}")
+        missing = [name for name in names if not has(ours, name) and not name.startswith("timeout_publisher")]
+        assert not missing, (module, missing)
+
+
 def parameters(function):
     """Names and defaults of the arguments, without their types; a default that is a function by its name."""
     found = []

@@ -1,4 +1,6 @@
-"""ThingFlow 2.3 itself is the oracle: the same program prints the same under both, with only the imports changed.
+"""ThingFlow 2.3 itself is the oracle, and AntEvents 1.1 of `ant_*.py`: the same program prints the same under both.
+
+Only its imports are changed.
 
 `same/` holds such programs. `better/` holds those that pin a defect of ThingFlow 2.3: the first line of the docstring
 says what is wrong there, `EXPECTED` what Bourn prints, and the test checks that ThingFlow still prints something else.
@@ -21,8 +23,9 @@ BETTER = sorted((HERE / "better").glob("*.py"))
 
 # What ThingFlow prints for its own debugging; Bourn logs it or leaves it out (docs/migration.md).
 CHATTER = re.compile(
-    r"^(No more active schedules|canceling schedule of|Stopping blocking InputThing|on_next called"
-    r"|produce_event_for_timeout called|starting event loop|requesting stop|Stopped private|Connected with).*\n",
+    r"^(No more active schedules|canceling schedule of|Stopping blocking (?:InputThing|subscriber)|Buffer: on_completed"
+    r"|on_next called|produce_event_for_timeout called|starting event loop|requesting stop|Stopped private"
+    r"|Connected with).*\n",
     re.MULTILINE,
 )
 
@@ -51,8 +54,9 @@ def clean(text):
 
 @pytest.fixture(autouse=True)
 def oracle():
-    if "thingflow" not in sys.modules:
-        pytest.importorskip("thingflow", reason="the oracle: pip install 'bourn[dev]'")
+    for library in ("thingflow", "antevents"):
+        if library not in sys.modules:
+            pytest.importorskip(library, reason="the oracle: pip install 'bourn[dev]'")
 
 
 @pytest.mark.parametrize("path", SAME, ids=lambda path: path.stem)
@@ -76,6 +80,8 @@ def test_a_defect_is_not_copied(path):
 
 def test_in_ci_the_oracle_is_there():
     if os.environ.get("CI") == "true":
+        import antevents
+
         import thingflow
 
-        assert thingflow.__version__ == "2.3.0"
+        assert (thingflow.__version__, antevents.__version__) == ("2.3.0", "1.1.0")

@@ -25,16 +25,15 @@ from bourn.thingflow.base import (
     SensorAsOutputThing,
     SensorEvent,
     UnknownPortError,
-    filtermethod,
     from_func,
     from_iterable,
     from_list,
     make_sensor_event,
     noop,
 )
+from bourn.thingflow.base import filtermethod as _filtermethod
 
 DefaultSubscriber = InputThing
-BlockingSubscriber = BlockingInputThing
 DirectPublisherMixin = DirectOutputThingMixin
 IndirectPublisherMixin = IndirectOutputThingMixin
 EventLoopPublisherMixin = EventLoopOutputThingMixin
@@ -69,9 +68,21 @@ class Publisher(OutputThing):
         super()._dispatch_error(e, topic)
 
 
+class BlockingSubscriber(BlockingInputThing):
+    """Has a thread of its own in which its `_on_next(topic, x)` and the others may block."""
+
+    def __init__(self, scheduler, topics=None):
+        super().__init__(scheduler, topics)
+
+
 class Filter(FunctionFilter):
     """A filter made of functions; `dispose` disconnects it."""
 
     def dispose(self):
         """Receive nothing more."""
         self.disconnect_from_upstream()
+
+
+def filtermethod(base, alias=None):
+    """As ThingFlow's; a method of `Publisher` is one of everything that emits, sensors and filters too."""
+    return _filtermethod(OutputThing if base is Publisher else base, alias)
