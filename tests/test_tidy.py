@@ -38,6 +38,7 @@ CORE = {
     "scheduler",
     "operators",
     "wire",
+    "proof",
     "spool",
 }
 LAYERS = {
@@ -61,6 +62,7 @@ LAYERS = {
     "drivers": {"_compat", "clock", "grid", "drivers"},
     "operators": {"_compat", "clock", "things", "chain", "ports", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
+    "proof": set(),
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},
     "device": CORE | {"device"},

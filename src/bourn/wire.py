@@ -14,6 +14,8 @@ Who says what (S = sender, H = hub):
     H  CREDIT  [n]                               n more readings may be sent; from the sender: n given back unused
     both PING [n], PONG [n]                      still there?
     H  REFUSE  [code, text]                      why the hub closes this link now
+    H  CHALLENGE [nonce, hub]                    before WELCOME: prove that you are who HELLO says
+    S  PROOF   [proof]                           the answer, see proof.py
 
 Each limit below is checked before anything of that size is allocated.
 """
@@ -31,8 +33,13 @@ CREDIT = 8
 PING = 9
 PONG = 10
 REFUSE = 11
+CHALLENGE = 12
+PROOF = 13
 
-NAMES = ("", "HELLO", "WELCOME", "DATA", "GAP", "ACK", "NACK", "WANT", "CREDIT", "PING", "PONG", "REFUSE")
+NAMES = ("", "HELLO", "WELCOME", "DATA", "GAP", "ACK", "NACK", "WANT", "CREDIT", "PING", "PONG", "REFUSE") + (
+    "CHALLENGE",
+    "PROOF",
+)
 VERSION = 1
 HEADER = 6  # bytes before the body
 
@@ -47,7 +54,7 @@ MAX_INTEGER = (1 << 63) - 1  # what SQL stores and every JSON reader takes
 
 # What each body holds: s string, i integer >= 0, b boolean, d object, a array. More elements may follow: they are
 # for later versions and ignored.
-_SHAPES = ("", "ssid", "siibs", "iia", "iis", "si", "si", "i", "i", "i", "i", "ss")
+_SHAPES = ("", "ssid", "siibs", "iia", "iis", "si", "si", "i", "i", "i", "i", "ss", "ss", "s")
 _KINDS = {"s": (str,), "i": (int,), "b": (bool,), "d": (dict,), "a": (list, tuple)}
 
 
@@ -202,7 +209,7 @@ class Decoder:
             if size - at >= HEADER:
                 if buffer[at + 5] != VERSION:
                     raise FrameError("version", "frame version %d; this end speaks %d" % (buffer[at + 5], VERSION))
-                if not HELLO <= buffer[at + 4] <= REFUSE:
+                if not HELLO <= buffer[at + 4] <= PROOF:
                     raise FrameError("kind", "a frame of unknown kind %d" % buffer[at + 4])
             end = at + 4 + length
             if size < end:

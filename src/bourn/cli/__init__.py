@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
+from bourn.cli import keys
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
+from bourn.hub.keys import KeysError
 from bourn.spool.sqlite import JournalError
 
 CONNECTIONS = ("socket",)  # pipe and shared_memory come with the issue Hub
@@ -32,6 +34,8 @@ app = typer.Typer(
     },
 )
 
+
+app.add_typer(keys.app)
 
 # What typer's parser raises for a wrong option. It exports only this member of the family.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
@@ -414,7 +418,7 @@ def main(argv: list[str] | None = None) -> None:
             typer.echo(context.get_help() if context else text)
         else:
             sys.stderr.write(f"bourn: {text.rstrip('.')}; see {context.command_path if context else 'bourn'} --help\n")
-    except (Wrong, ConfigError, JournalError) as e:
+    except (Wrong, ConfigError, JournalError, KeysError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
     except ApiError as e:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bourn.hub.connections import Listener, listen
 from bourn.hub.control_file import remove_control, write_control
 from bourn.hub.ingest import Ingest
+from bourn.hub.keys import Keys
 from bourn.hub.link import Link
 from bourn.hub.log import told
 from bourn.hub.repositories import Repository
@@ -37,12 +38,16 @@ class Hub:
         in_flight: int = 1000,
         network_in_flight: int | None = None,
         insecure: bool = False,
+        require_keys: bool = False,
     ) -> None:
+        """`require_keys`: nobody is trusted, wherever it connects from."""
         self._listen_url = listen_url
         self._insecure = insecure
+        self._require_keys = require_keys
         self.journal = SqliteSpool(journal)
         try:
             self.ingest = Ingest(self.journal, in_flight, network_in_flight)
+            self.ingest.keys = Keys(journal + ".keys")
         except ValueError:
             self.journal.close()
             raise
@@ -73,7 +78,9 @@ class Hub:
 
     async def start(self) -> None:
         """Let links in."""
-        self._listener = await listen(self._listen_url, lambda: Link(self.ingest), self._insecure)
+        self._listener = await listen(
+            self._listen_url, lambda: Link(self.ingest, not self._require_keys), self._insecure
+        )
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
         self._tick()
         told(logging.INFO, "started", f"listening at {self.url}, journal {self.journal.path}", url=self.url)

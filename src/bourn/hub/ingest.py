@@ -21,6 +21,7 @@ from typing import Any
 
 from bourn.hub.credit import CreditPool
 from bourn.hub.decode import poison_reason
+from bourn.hub.keys import Keys, KeysError
 from bourn.hub.link import Link
 from bourn.hub.log import told
 from bourn.spool import Gap
@@ -63,6 +64,7 @@ class Ingest:
         self.journal = journal
         self.in_flight = in_flight
         self.pool = CreditPool(network_in_flight) if network_in_flight is not None else None
+        self.keys: Keys | None = None
         self.links: set[Link] = set()
         self.sources: dict[str, Source] = {}
         self.errors: deque[dict[str, Any]] = deque(maxlen=MAX_ERRORS)
@@ -87,6 +89,14 @@ class Ingest:
     def opened(self, link: Link) -> None:
         """A connection was opened."""
         self.links.add(link)
+
+    def lets_in(self, source: str, trusted: bool) -> bool:
+        """True if `source` may write without a proof: whoever has a key has to prove it, wherever it comes from."""
+        return trusted and not (self.keys and self.keys.knows(source))
+
+    def proves(self, proof: str, source: str, epoch: str, nonce: str) -> bool:
+        """True if `proof` answers `nonce` with the key of `source`."""
+        return self.keys is not None and self.keys.fits(proof, self.journal.hub, source, epoch, nonce)
 
     def greeted(self, link: Link) -> None:
         """`link` has said which source it is; an older link of the same source ends."""
@@ -253,10 +263,23 @@ class Ingest:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        changed = self._changed_keys()
         for link in list(self.links):
+            if link.source in changed:
+                link.refuse("key", f"the key of {link.source} was changed")
             link.check(now)
         self._work.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _changed_keys(self) -> set[str]:
+        if self.keys is None:
+            return set()
+        try:
+            return self.keys.refresh()
+        except KeysError as e:  # those read before go on
+            if not self.errors or self.errors[-1]["text"] != str(e):
+                self.errors.append({"ts": int(time.time() * 1000), "where": "keys", "text": str(e)})
+            return set()
 
     def _fold(self, link: Link) -> None:
         """Keep the figures of a link that has ended with its source."""

@@ -1,6 +1,7 @@
 """The hub's end of one connection: frames in, frames out, and every rule of the protocol about them.
 
     greeting --HELLO--> up --(HELLO of the next epoch)--> up --(closed, refused)--> closed
+    greeting --HELLO--> challenged --PROOF--> up          where the source has a key, or needs one
 
 Whatever is wrong with what comes in refuses this link, with a reason, and touches no other.
 """
@@ -8,6 +9,7 @@ Whatever is wrong with what comes in refuses this link, with a reason, and touch
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +31,10 @@ WRITE_BUFFER = 262_144  # bytes of answers that a peer may leave unread
 class Link(asyncio.Protocol):
     """One sender's connection, as the ingest and the page see it."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, trusted: bool = True) -> None:
+        """`trusted`: whoever can reach this link may write under any name that has no key."""
         self.ingest = ingest
+        self.trusted = trusted
         self.source: str | None = None
         self.peer = "?"
         self.about: dict[str, Any] = {}
@@ -44,6 +48,9 @@ class Link(asyncio.Protocol):
         self.heard = self.opened = self.granted = time.monotonic()
         self._decoder = wire.Decoder()
         self._transport: asyncio.Transport | None = None
+        self._challenged: tuple[str, str, str, int, dict[str, Any]] | None = (
+            None  # nonce and HELLO that await their PROOF
+        )
 
     # -- asyncio.Protocol
 
@@ -145,6 +152,8 @@ class Link(asyncio.Protocol):
         values = wire.decode(kind, body)
         if kind == wire.HELLO:
             self._take_hello(*values[:4])
+        elif kind == wire.PROOF:
+            self._take_proof(values[0])
         elif kind == wire.PING:
             self.say(wire.PONG, values[0])
         elif kind == wire.GAP:
@@ -162,10 +171,30 @@ class Link(asyncio.Protocol):
             raise wire.FrameError("source", f"the source's name {source[:80]!r} is not allowed here")
         if len(epoch) != 16 or set(epoch) - set("0123456789abcdef"):
             raise wire.FrameError("epoch", "an epoch is 16 hexadecimal digits")
+        said: dict[str, Any] = {"runtime": _text(str(about.get("runtime", "")), 64)}
+        if type(waiting := about.get("waiting")) is int:  # in its outbox, those included that the hub has already
+            said["waiting"] = waiting
+        if self.source is None and not self.ingest.lets_in(source, self.trusted):
+            nonce = secrets.token_hex(16)
+            self._challenged = (nonce, source, epoch, oldest, said)
+            self.say(wire.CHALLENGE, nonce, self.ingest.journal.hub)
+        else:
+            self._greet(source, epoch, oldest, said)
+
+    def _take_proof(self, proof: str) -> None:
+        if self._challenged is None:
+            raise wire.FrameError("kind", "a PROOF that nobody asked for")
+        nonce, source, epoch, oldest, said = self._challenged
+        self._challenged = None
+        if not self.ingest.proves(proof, source, epoch, nonce):
+            raise wire.FrameError("key", f"{source} did not prove its key; see `bourn keys add {source}`")
+        self._greet(source, epoch, oldest, said)
+
+    def _greet(self, source: str, epoch: str, oldest: int, about: dict[str, Any]) -> None:
         stream = self.ingest.journal.stream(source, epoch)
         self.release()
         self.source = source
-        self.about = {"runtime": _text(str(about.get("runtime", "")), 64)}
+        self.about = about
         self.acked_before = self.acked
         self.stream = stream
         self.ingest.greeted(self)
@@ -175,8 +204,8 @@ class Link(asyncio.Protocol):
         self.credit = 0 if pool else self.ingest.in_flight - self.in_flight
         # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
         last = max(stream.committed, oldest - 1)
-        if type(waiting := about.get("waiting")) is int:  # in its outbox, those included that the hub has already
-            self.about["waiting"] = max(0, waiting - (last - oldest + 1))
+        if "waiting" in about:
+            about["waiting"] = max(0, about["waiting"] - (last - oldest + 1))
         self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
 
     def _take_data(self, body: bytes) -> None:

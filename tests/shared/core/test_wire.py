@@ -23,6 +23,8 @@ FRAMES = (
     (PING, 0),
     (PONG, BIG),
     (REFUSE, "shape", "why, in words: ä € [[["),
+    (wire.CHALLENGE, "00ff", "4f0c"),
+    (wire.PROOF, "ff00"),
 )
 
 
@@ -56,8 +58,8 @@ def test_every_kind_comes_back_as_it_was():
         ((back, body),) = frames_in(wire.encode(kind, *values))
         assert back == kind
         assert wire.decode(kind, body) == values
-    assert {frame[0] for frame in FRAMES} == set(range(HELLO, REFUSE + 1))
-    assert len(wire.NAMES) == REFUSE + 1
+    assert {frame[0] for frame in FRAMES} == set(range(HELLO, wire.PROOF + 1))
+    assert len(wire.NAMES) == wire.PROOF + 1
 
 
 def test_the_bytes_of_a_frame():
@@ -161,7 +163,7 @@ def test_another_version_is_refused_with_its_header():
 
 
 def test_an_unknown_kind_is_refused_with_its_header():
-    for kind in (0, 12, 255):
+    for kind in (0, 14, 255):
         assert refused(Decoder().feed, header(100, kind)) == "kind"
 
 
