@@ -105,6 +105,7 @@ THIRD_PARTY = {
     "msgspec": ["hub/", "cli/"],
     "paho": ["hub/adapters/mqtt_topic.py"],
     "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
+    "prometheus_client": ["hub/metrics.py"],
     "polars": ["hub/adapters/frames.py"],
     "psycopg": ["hub/adapters/postgres_table.py"],
     "psutil": ["device/sensors/system.py", "hub/"],

@@ -77,6 +77,12 @@ Web = Annotated[
     str | None, typer.Option(help="Address of the live page, like 127.0.0.1:8080; port 0 takes a free one.")
 ]
 NoWeb = Annotated[bool, typer.Option("--no-web", help="No page and no API: `bourn status` cannot ask this hub.")]
+WebTokenFile = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep the page's token in this file (made if there is none): it stays over restarts.", metavar="FILE"
+    ),
+]
 LogFormat = Annotated[str, typer.Option(help="What happens to the hub, on standard error: text | json.")]
 LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info | warning | error.")]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
@@ -140,6 +146,7 @@ def hub(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
+    web_token_file: WebTokenFile = None,
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
     insecure: Insecure = False,
@@ -150,6 +157,7 @@ def hub(
     plan = HubPlan(
         journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, no_web, insecure
     )
+    plan.token_file = web_token_file
     asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
 
 
@@ -261,6 +269,7 @@ class HubPlan:
         self.in_flight = in_flight
         self.network_in_flight = network_in_flight
         self.insecure = insecure
+        self.token_file: str | None = None
         self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
         self.plot = plot or web is not None
         if no_web and self.plot:
@@ -269,6 +278,7 @@ class HubPlan:
 
     async def start(self) -> Any:
         """The running hub, or Wrong."""
+        from bourn.hub.control_file import kept_token
         from bourn.hub.hub import Hub
         from bourn.hub.repositories import RepositoryError, make_repository
         from bourn.hub.repositories.plot import Plot
@@ -288,8 +298,10 @@ class HubPlan:
             doing = self.listen
             await hub.start()
             if self.web:
+                doing = self.token_file or ""
+                token = kept_token(self.token_file) if self.token_file else None
                 doing = f"{self.web[0]}:{self.web[1]}"
-                await hub.serve_page(*self.web)
+                await hub.serve_page(*self.web, token)
         except (OSError, ValueError) as e:
             await hub.stop()
             raise Wrong(_remedy(e, doing)) from e

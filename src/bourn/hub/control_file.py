@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from typing import NamedTuple
+
+SHORTEST_TOKEN = 16  # characters: what a person makes up is guessed
 
 
 class Control(NamedTuple):
@@ -65,3 +68,26 @@ def remove_control(journal: str) -> None:
         control = None
     if control is not None and control.pid == os.getpid():
         os.unlink(control_path(journal))
+
+
+def kept_token(path: str) -> str:
+    """The token that stands in the file; where there is no file yet, a new one is put there, mode 0600.
+
+    OSError when it can't be read or made; ValueError when what is there can't be a token, or others may read it.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        with open(path, encoding="utf-8") as file:
+            token = file.read(4096).strip()
+            others = os.fstat(file.fileno()).st_mode & 0o077
+        if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+            what = f"a token of {SHORTEST_TOKEN} printable characters or more"
+            raise ValueError(f"{path} does not hold {what}; remove it, and a new one is made") from None
+        if others:
+            raise ValueError(f"{path} can be read by others; chmod 600 {path}") from None
+        return token
+    with open(handle, "w", encoding="utf-8") as file:
+        token = secrets.token_urlsafe(16)
+        file.write(token + "\n")
+    return token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
 from bourn.hub.connections import Listener, listen
@@ -85,16 +86,23 @@ class Hub:
         self._tick()
         told(logging.INFO, "started", f"listening at {self.url}, journal {self.journal.path}", url=self.url)
 
-    async def serve_page(self, host: str, port: int) -> str:
+    async def serve_page(self, host: str, port: int, token: str | None = None) -> str:
         """Serve the page and the API, and leave the control file by which commands find them.
 
-        Returns the page's URL with the token. OSError when the address is taken.
+        Returns the page's URL with the token, a new one unless one is given. OSError when the address is taken.
         """
         from bourn.hub.web.api import routes
         from bourn.hub.web.app import serve_page
 
-        token = secrets.token_urlsafe(16)
-        self.page = await serve_page(self.status, host, port, token, routes=routes(self))
+        token = token or secrets.token_urlsafe(16)
+        self.page = await serve_page(
+            self.status,
+            host,
+            port,
+            token,
+            healthy=lambda: self.ingest.trouble(time.monotonic()) is None,
+            routes=routes(self),
+        )
         write_control(self.journal.path, self.page.origin, token)
         return self.page.url
 

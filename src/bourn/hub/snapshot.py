@@ -83,6 +83,7 @@ class Snapshots:
             "journal": {
                 "path": journal.path,
                 "rows": journal.rows,
+                "stored": journal.counters["appended"],
                 "rate": self._rates.of("rows"),
                 "bytes": _size(journal.path),
                 "commits": ingest.commits,

@@ -6,7 +6,8 @@ GET /api/status   the snapshot, as JSON; ?points_after=N leaves out the points t
 GET /api/events   the same as server-sent events: "status" with a snapshot whenever something changed, but not
                   more often than every PERIOD_S; and "ping" every PING_S, so that a dead stream shows.
                   The first snapshot has all points of all sensors, later ones those that are new to this stream.
-GET /healthz      "ok", the only answer without the token
+GET /metrics      the same for Prometheus
+GET /healthz      "ok", or status 503 while the journal cannot store; the only answer without the token
 """
 
 import asyncio
@@ -36,6 +37,9 @@ MAX_STREAMS = 16  # open pages at once; each costs one snapshot per period
 SEND_TIMEOUT_S = 20.0  # a page that does not take an event for so long (a sleeping laptop) gives its place back
 HEARD_TOLERANCE_MS = 250  # a link was heard anew if the moment moved by more: the two clocks in it jitter
 
+NO_POINTS = (1 << 53) - 1  # a place that no journal reaches
+
+UNHEALTHY = "the journal cannot store\n"
 FULL = f"All {MAX_STREAMS} places for open pages are taken: close one, or ask /api/status.\n"
 
 _FILES = {
@@ -56,6 +60,9 @@ class Status(Protocol):
     def __call__(self, points_after: int = 0) -> dict[str, Any]: ...
 
 
+Healthy = Callable[[], bool]  # whether the journal can store; asked in the loop
+
+
 class Page:
     """A page being served, until `close`."""
 
@@ -71,7 +78,14 @@ class Page:
 
 
 async def serve_page(
-    status: Status, host: str, port: int, token: str, *, routes: Iterable[Route] = (), period_s: float = PERIOD_S
+    status: Status,
+    host: str,
+    port: int,
+    token: str,
+    *,
+    healthy: Healthy = lambda: True,
+    routes: Iterable[Route] = (),
+    period_s: float = PERIOD_S,
 ) -> Page:
     """When this returns, the page is there, served by the loop this was called in; signals stay the caller's.
 
@@ -80,7 +94,7 @@ async def serve_page(
     """
     listener = listen(host, port)
     closing = asyncio.Event()
-    app = make_app(status, token, hosts=(host,), closing=closing, routes=routes, period_s=period_s)
+    app = make_app(status, token, hosts=(host,), closing=closing, healthy=healthy, routes=routes, period_s=period_s)
     server = Server(app, listener, closing)
     await server.start()
     return Page(server, f"http://{_reachable(host)}:{listener.getsockname()[1]}", token)
@@ -92,6 +106,7 @@ def make_app(
     *,
     hosts: Iterable[str] = (),
     closing: asyncio.Event | None = None,
+    healthy: Healthy = lambda: True,
     routes: Iterable[Route] = (),
     period_s: float = PERIOD_S,
 ) -> Starlette:
@@ -114,8 +129,21 @@ def make_app(
             return PlainTextResponse("points_after is a place: a number of the journal's.\n", 400)
         return Response(msgspec.json.encode(status(int(after))), media_type="application/json")
 
+    async def metrics(request: Request) -> Response:
+        told, accept = status(NO_POINTS), request.headers.get("accept", "")
+
+        def encode() -> tuple[
+            bytes, str
+        ]:  # in a thread: the import, and the text of thousands of sources, take a while
+            from bourn.hub.metrics import exposition
+
+            return exposition(told, accept)
+
+        body, content_type = await asyncio.get_running_loop().run_in_executor(None, encode)
+        return Response(body, headers={"content-type": content_type})
+
     async def healthz(request: Request) -> Response:
-        return PlainTextResponse("ok")
+        return PlainTextResponse("ok") if healthy() else PlainTextResponse(UNHEALTHY, 503)
 
     return Starlette(
         routes=[
@@ -123,6 +151,7 @@ def make_app(
             Route("/static/{name}", static),
             Route("/api/status", snapshot),
             Route("/api/events", streams.open),
+            Route("/metrics", metrics),
             Route("/healthz", healthz),
             *routes,
         ],

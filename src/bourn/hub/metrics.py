@@ -1,0 +1,118 @@
+"""The hub's figures for Prometheus, made from a snapshot when they are asked for; nothing runs between two scrapes.
+
+Names, types and labels stay the same over versions; docs/metrics.md lists them. What is counted begins at 0 when
+the hub starts, as Prometheus expects of counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+Snapshot = dict[str, Any]
+Sample = tuple[list[str], float | None]  # label values, value; None: not known now, and left out
+
+
+class Figure(NamedTuple):
+    """One metric: its name as it is scraped, its type, what it tells, its labels, and where it is in a snapshot."""
+
+    name: str
+    kind: str
+    text: str
+    labels: tuple[str, ...]
+    samples: Callable[[Snapshot], Iterable[Sample]]
+
+
+def _one(*path: str, scale: float = 1) -> Callable[[Snapshot], Iterable[Sample]]:
+    def samples(snapshot: Snapshot) -> Iterable[Sample]:
+        value: Any = snapshot
+        for name in path:
+            value = value[name]
+        yield [], None if value is None else value * scale
+
+    return samples
+
+
+def _each(group: str, label: str, field: str) -> Callable[[Snapshot], Iterable[Sample]]:
+    return lambda snapshot: [([row[label]], row[field]) for row in snapshot[group]]
+
+
+def _up(group: str, label: str) -> Callable[[Snapshot], Iterable[Sample]]:
+    return lambda snapshot: [([row[label]], float(row["state"] == "up")) for row in snapshot[group]]
+
+
+FIGURES = (
+    Figure("bourn_info", "gauge", "1; the labels say which hub this is", ("version", "hub"),
+           lambda s: [([s["version"], s["hub"]], 1.0)]),
+    Figure("bourn_uptime_seconds", "gauge", "since the hub started", (), _one("uptime_s")),
+    Figure("bourn_journal_readings", "gauge", "readings in the journal", (), _one("journal", "rows")),
+    Figure("bourn_journal_bytes", "gauge", "size of the journal and its WAL on disk", (), _one("journal", "bytes")),
+    Figure("bourn_journal_commits_total", "counter", "transactions committed", (), _one("journal", "commits")),
+    Figure("bourn_journal_commit_seconds", "gauge", "how long a commit takes: a moving average", (),
+           _one("journal", "commit_ms", scale=0.001)),
+    Figure("bourn_journal_failing", "gauge", "1 while the journal cannot store, and nothing is acknowledged", (),
+           lambda s: [([], float(s["journal"]["last_error"] is not None))]),
+    Figure("bourn_readings_stored_total", "counter", "readings stored, each once", (), _one("journal", "stored")),
+    Figure("bourn_readings_duplicate_total", "counter", "readings that came again and were left out", (),
+           _one("journal", "duplicates")),
+    Figure("bourn_readings_quarantined_total", "counter", "readings that cannot be stored", (),
+           _one("journal", "quarantined")),
+    Figure("bourn_gaps_total", "counter", "times that an outbox said that readings will never come", (),
+           _one("journal", "gaps")),
+    Figure("bourn_in_flight", "gauge", "readings sent, or allowed to be, and not acknowledged yet", (),
+           _one("network", "in_flight")),
+    Figure("bourn_in_flight_limit", "gauge", "how many the network may have; left out without a common limit", (),
+           _one("network", "limit")),
+    Figure("bourn_links_refused_total", "counter", "connections refused", ("code",),
+           lambda s: [([code], n) for code, n in s["counters"]["refused"].items()]),
+    Figure("bourn_links_replaced_total", "counter", "links ended because a newer one of their source came", (),
+           _one("counters", "replaced_links")),
+    Figure("bourn_source_up", "gauge", "1 while it is connected", ("source",), _up("links", "source")),
+    Figure("bourn_source_acknowledged_total", "counter", "readings acknowledged", ("source",),
+           _each("links", "source", "acked")),
+    Figure("bourn_source_duplicate_total", "counter", "readings that came again", ("source",),
+           _each("links", "source", "duplicates")),
+    Figure("bourn_source_dropped_total", "counter", "readings that its outbox had to drop", ("source",),
+           _each("links", "source", "dropped")),
+    Figure("bourn_source_connections_total", "counter", "links it has opened; all but the first came after a cut",
+           ("source",), _each("links", "source", "links")),
+    Figure("bourn_source_in_flight", "gauge", "its share of bourn_in_flight", ("source",),
+           _each("links", "source", "in_flight")),
+    Figure("bourn_source_backlog", "gauge", "readings that wait in its outbox, as far as it has told", ("source",),
+           _each("links", "source", "backlog")),
+    Figure("bourn_source_silent_seconds", "gauge", "since it was heard", ("source",),
+           lambda s: [([row["source"]], row["seen_ms"] / 1000) for row in s["links"]]),
+    Figure("bourn_repository_up", "gauge", "0 while it is tried again", ("repository",), _up("repositories", "name")),
+    Figure("bourn_repository_lag", "gauge", "readings and gaps that the journal has and it has not", ("repository",),
+           _each("repositories", "name", "lag")),
+    Figure("bourn_repository_written_total", "counter", "readings and gaps it took", ("repository",),
+           _each("repositories", "name", "written")),
+    Figure("bourn_repository_retries_total", "counter", "attempts that failed", ("repository",),
+           _each("repositories", "name", "retries")),
+)  # fmt: skip
+
+
+class _Snapshot(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        for figure in FIGURES:
+            family = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+            metric = family(figure.name, figure.text, labels=figure.labels)
+            for labels, value in figure.samples(self._snapshot):
+                if value is not None:
+                    metric.add_metric(labels, value)
+            yield metric
+
+
+def exposition(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
+    """What /metrics answers, and its content type: the newest of Prometheus' formats that `accept` allows."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot(snapshot))
+    return encode(registry), content_type
