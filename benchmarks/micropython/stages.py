@@ -52,15 +52,22 @@ def plain(stages):
     return run
 
 
+def stages_of(stages):
+    """So many of our operators."""
+    import bourn
+
+    made = []
+    for i in range(stages):
+        made.append((bourn.map(increase), bourn.where(positive), bourn.scan(larger, 0))[i % 3])
+    return made
+
+
 def chain(stages):
     """The source of a chain of so many stages."""
     import bourn
 
     thing = bourn.OutputThing()
-    made = []
-    for i in range(stages):
-        made.append((bourn.map(increase), bourn.where(positive), bourn.scan(larger, 0))[i % 3])
-    thing.pipe(*(made + [sink]))
+    thing.pipe(*(stages_of(stages) + [sink]))
     return thing
 
 

@@ -54,6 +54,9 @@ if state.emit is not behind: state.emit(x); skip
 """,
 }
 
+# For an operator whose state[0] was true when it was bound, where that stays so: what is left to do then.
+BEGUN = {"accumulate scan.<locals>.bind": "x = state[1] = f(state[1], x)"}
+
 _NAME = re.compile(r"(?<![.\w])(?!(?:x|if|elif|else|not|is|and|None|True|skip)\b)[a-z_]\w*")
 _shapes: dict[str, Callable[..., Any]] = {}
 
@@ -150,9 +153,12 @@ def _template(operator: Any, state: Any) -> tuple[str, dict[str, Any]] | None:
     elif function.__module__ == "bourn.operators.stage":
         function = type(state)
     module = function.__module__.removeprefix("bourn.operators.")
-    template = TEMPLATES.get(f"{module} {function.__qualname__}")
+    name = f"{module} {function.__qualname__}"
+    template = TEMPLATES.get(name)
     if template is None:
         return None
+    if name in BEGUN and state[0]:
+        template = BEGUN[name]
     names = vars(sys.modules[function.__module__])
     return template.strip(), {name: names[name] for name in _NAME.findall(template) if name in names} | _free(function)
 
