@@ -40,6 +40,8 @@ CORE = {
     "wire",
     "proof",
     "spool",
+    "local_queue",
+    "shared_ring",
 }
 LAYERS = {
     "_compat": {"_compat"},
@@ -63,6 +65,8 @@ LAYERS = {
     "operators": {"_compat", "clock", "things", "chain", "ports", "operators", "spool"},  # spool: an outbox
     "wire": {"_compat", "clock"},
     "proof": set(),
+    "local_queue": set(),  # where the two sides of a connection inside one machine meet: they do not import each other
+    "shared_ring": set(),
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},
     "device": CORE | {"device"},
@@ -82,6 +86,10 @@ CPYTHON_ONLY = {
     "fuse.py": "generated code, loaded by chain.py where there is memory for a compiler",
     "_compat/substitutes.py": "what MicroPython has built in",
     "spool/sqlite.py": "the hub's journal",
+    "local_queue.py": "a hub's process",
+    "shared_ring.py": "it maps memory",
+    "device/connections/thread_queue.py": "in a hub's process",
+    "device/connections/shared_memory.py": "it maps memory",
 }
 
 # What device code may import: modules that MicroPython has, and two that stdlib/ brings.

@@ -15,7 +15,7 @@ import pytest
 from peer import EPOCH, LIMIT_S, Gate, Peer, as_json, data, data_text, readings, rows, running
 
 from bourn import wire
-from bourn.device.tcp import split_url
+from bourn.device.connections.tcp import split_url
 from bourn.hub import ingest, link
 from bourn.hub.hub import Hub
 

@@ -120,7 +120,7 @@ class Node:
                 self.files.cut()
             for file in list(self.files._open):
                 file.close()
-            end = self.sender._socket
+            end = self.sender._channel
             if end is not None:
                 if how == "power":
                     end.connection.half_open()
@@ -215,9 +215,9 @@ class World:
 
     # -- the network
 
-    def connect(self, host: str, port: int) -> Any:
+    def connect(self, url: str) -> Any:
         self.network.down = not self.up or (not self.calm and self.chance.random() < 0.2)
-        return self.network.connect(host, port)
+        return self.network.connect(url)
 
     def accept(self, end: Any) -> None:
         self.transports.append(Transport(end, Link(self.ingest)))

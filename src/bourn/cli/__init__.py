@@ -173,10 +173,10 @@ def sensors(
     seconds: Seconds = None,
 ) -> None:
     """Sensors alone, sending to a hub elsewhere; they wait for it when it is away."""
-    from bourn.device.tcp import split_url
+    from bourn.device.connections import check_url
 
     try:
-        split_url(hub)
+        check_url(hub)
     except ValueError as e:
         raise Wrong(str(e)) from e
     specs = _sensors(num_sensors, every, system_data, config)

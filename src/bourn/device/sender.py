@@ -1,23 +1,23 @@
-"""Sends what an outbox holds to a hub over TCP, and forgets only what the hub has acknowledged.
+"""Sends what an outbox holds to a hub, and forgets only what the hub has acknowledged.
 
 One thread, nothing blocks: `wait` is what the scheduler waits with, and while the device would sleep it is
 `poll` that sleeps. Trouble on the network is a state of the link, never an error of the stream.
 
     down --(back-off over)--> connecting --> greeting --(WELCOME)--> up --(anything wrong)--> down
+    down --(the connection cannot be opened again)--> ended
 """
 
 import errno
-import json
 import select
 
 from bourn import wire
 from bourn._compat.system import random_bytes, runtime
 from bourn.clock import Clock
-from bourn.device.tcp import open_tcp, split_url
+from bourn.device.connections import check_url, open_connection, opens_once
+from bourn.device.framing import FRAME_BYTES, check_reading, data_frame
 from bourn.spool import Gap
 from bourn.spool.follower import Follower
 
-FRAME_BYTES = 8192  # of one DATA frame: what a small board can spare; a longer single reading goes alone
 FRAME_READINGS = 500
 BACKOFF_MS = 200  # the first pause after a failure; doubled up to
 BACKOFF_CAP_MS = 10000  # this, and of it a random half, so that a fleet does not come back at once
@@ -27,18 +27,25 @@ QUIET_MS = 30000  # the same while nothing is expected; after twice the time the
 FOREVER_MS = 1 << 28
 
 
+def _interest(writing):
+    """What to poll a socket for."""
+    return select.POLLIN | (select.POLLOUT if writing else 0)
+
+
 class Sender:
     """A sink for SensorEvents: each is put into the outbox `spool`, and from there to the hub at `url`.
 
     `wait(ms)` does the network's work; give it to the Scheduler. A reading that no hub could store (NaN, a wrong name)
-    is refused here and counted; one that the spool's policy refuses, too. `connect(host, port)` opens the socket,
+    is refused here and counted; one that the spool's policy refuses, too. `connect(url)` opens the connection,
     `poller` waits for it (select.poll).
     """
 
     def __init__(
-        self, url: str, source: str, spool, clock=None, connect=open_tcp, random=random_bytes, poller=None
+        self, url: str, source: str, spool, clock=None, connect=open_connection, random=random_bytes, poller=None
     ) -> None:
-        self._host, self._port = split_url(url)
+        self._place = check_url(url)  # as messages name it: without secrets
+        self._url = url
+        self._once = opens_once(url)
         if not wire.source_ok(source):
             raise ValueError("a source's name is made of A-Z a-z 0-9 _ . - (1 to 64), not %r" % (source,))
         self.source = source
@@ -63,9 +70,11 @@ class Sender:
         self._connect = connect
         self._random = random
         self._follower = Follower(spool)
-        self._socket = None
-        self._decoder: wire.Decoder | None = None
+        self._channel = None
+        self._polled = None  # of the channel, what the poller takes
         self._fileno = -1
+        self._interest = _interest
+        self._decoder: wire.Decoder | None = None
         self._out = b""  # bounded by the credit: what the socket did not take yet
         self._epoch: str | None = None  # of the last HELLO
         self._highest = 0  # the last number sent of that epoch
@@ -84,12 +93,7 @@ class Sender:
         """Put one reading into the outbox; on disk when this returns (unless the spool syncs otherwise)."""
         sensor, ts, val = event
         try:
-            if not wire.sensor_ok(sensor):
-                raise ValueError("a sensor's name is made of A-Z a-z 0-9 _ . - : / (1 to 64), not %r" % (sensor,))
-            if not isinstance(ts, int):
-                raise ValueError("the time of a reading is integer milliseconds since 1970, not %r" % (ts,))
-            wire.check_value(ts)
-            wire.check_value(val)
+            check_reading(sensor, ts, val)
             place = self.spool.append((sensor, ts, val))
             while place is None and self.spool.policy == "block" and not self.wait(FOREVER_MS):
                 place = self.spool.append((sensor, ts, val))
@@ -119,7 +123,7 @@ class Sender:
         ms = max(0, min(ms, self._next_deadline() - now))
         other = False
         for event in self.poller.poll(ms):
-            if self._socket is not None and event[0] in (self._socket, self._fileno):
+            if self._channel is not None and event[0] in (self._polled, self._fileno):
                 self._ready(event[1])
             else:
                 other = True
@@ -131,7 +135,7 @@ class Sender:
         end = self.clock.now() + ms
         while self.spool.waiting():
             now = self.clock.now()
-            if now >= end:
+            if now >= end or self.state == "ended":
                 return False
             # There is no later now: a hub that comes back in this time is not to be missed by a long back-off.
             self._retry_at = min(self._retry_at, now + BACKOFF_MS)
@@ -140,7 +144,7 @@ class Sender:
 
     def close(self) -> None:
         """Close the link and the outbox; what was not acknowledged stays there for the next time."""
-        if self._socket is not None:
+        if self._channel is not None:
             self._hang_up()
         self.spool.close()
 
@@ -153,6 +157,8 @@ class Sender:
         if self.state == "down":
             if now >= self._retry_at:
                 self._dial(now)
+        elif self.state == "ended":
+            return
         elif now - self._heard_at >= 2 * self._patience():
             self._fail("the hub does not answer")
         elif self.state == "up":
@@ -162,11 +168,13 @@ class Sender:
             try:
                 self._send_waiting()
             except OSError as e:  # of the socket, or of the outbox's disk: both may be well again the next time
-                self._fail("sending to %s:%d failed: %s" % (self._host, self._port, e))
+                self._fail("sending to %s failed: %s" % (self._place, e))
 
     def _next_deadline(self) -> int:
         if self.state == "down":
             return self._retry_at
+        if self.state == "ended":
+            return self.clock.now() + FOREVER_MS
         return self._heard_at + self._patience() * (2 if self._pinged or self.state != "up" else 1)
 
     def _patience(self) -> int:
@@ -174,13 +182,15 @@ class Sender:
 
     def _dial(self, now: int) -> None:
         try:
-            s = self._connect(self._host, self._port)
+            channel = self._connect(self._url)
         except OSError as e:
-            self._fail("cannot reach %s:%d: %s" % (self._host, self._port, e))
+            self._fail("cannot reach %s: %s" % (self._place, e))
             return
-        self._socket = s
-        self._fileno = s.fileno()
-        self.poller.register(s, select.POLLIN | select.POLLOUT)
+        self._channel = channel
+        self._interest = getattr(channel, "interest", _interest)
+        polled = self._polled = getattr(channel, "polled", channel)
+        self._fileno = polled.fileno()
+        self.poller.register(polled, select.POLLIN | select.POLLOUT)
         self.state = "connecting"
         self._heard_at = now
         self._pinged = False
@@ -199,21 +209,26 @@ class Sender:
             self._flush()
         except OSError as e:
             if e.args[0] != errno.EAGAIN:
-                self._fail("the link to %s:%d failed: %s" % (self._host, self._port, e))
+                self._fail("the link to %s failed: %s" % (self._place, e))
         except wire.FrameError as e:
             self._fail("the hub sent no frame of ours: %s" % e)
 
     def _receive(self) -> None:
-        if self._socket is None or self._decoder is None:
+        if self._channel is None or self._decoder is None:
             return
-        data = self._socket.recv(4096)
+        try:
+            data = self._channel.recv(4096)
+        except OSError as e:
+            if e.args[0] == errno.EAGAIN:  # a bell was rung for something else: there is room again
+                return
+            raise
         if not data:
             raise OSError(errno.ECONNRESET, "the hub closed it")
         self._heard_at = self.clock.now()
         self._pinged = False
         for kind, body in self._decoder.feed(data):
             self._take(kind, wire.decode(kind, body))
-            if self._socket is None:  # refused: what follows is of no interest
+            if self._channel is None:  # refused: what follows is of no interest
                 return
 
     def _take(self, kind: int, values) -> None:
@@ -297,6 +312,8 @@ class Sender:
     def _send_waiting(self) -> None:
         """Put on the wire what credit allows; ask for more, or give back what is not needed."""
         while len(self._out) < FRAME_BYTES:
+            if self._credit <= 0 and not self._follower.idle():
+                break  # what is under way brings credit
             entries = self._follower.read(max(1, min(self._credit, FRAME_READINGS)))
             if not entries:
                 break
@@ -326,33 +343,20 @@ class Sender:
         self._flush()
 
     def _send_data(self, entries) -> None:
-        first = entries[0][0][1]
-        t0 = entries[0][1][1]
-        pieces: list[bytes] = []
-        size = 0
-        for place, record in entries:
-            if place[0] != self._epoch or isinstance(record, Gap):
-                break
-            piece = json.dumps((record[0], record[1] - t0, record[2]), separators=(",", ":")).encode()
-            if len(piece) > wire.MAX_READING:  # written by an interpreter that says it in fewer bytes
-                break
-            if pieces and size + len(piece) > FRAME_BYTES:
-                break
-            pieces.append(piece)
-            size += len(piece) + 1
-            last = place
-        if not pieces:
+        frame, last, n = data_frame(entries)
+        if not n:
+            first = entries[0][0][1]
             self._say(wire.GAP, first, first, "too_long")
             self._follower.sent(entries[0][0], 0)
             return
         self._expect()
-        self._out += wire.encode_body(wire.DATA, b"[%d,%d,[" % (first, t0) + b",".join(pieces) + b"]]")
-        self._credit -= len(pieces)
-        new = min(len(pieces), max(0, last[1] - self._highest))
+        self._out += frame
+        self._credit -= n
+        new = min(n, max(0, last[1] - self._highest))
         self._highest = max(self._highest, last[1])
         self.counters["sent"] += new
-        self.counters["resent"] += len(pieces) - new
-        self._follower.sent(last, len(pieces))
+        self.counters["resent"] += n - new
+        self._follower.sent(last, n)
 
     def _give_back(self) -> None:
         if self._shared and self._credit:
@@ -363,16 +367,16 @@ class Sender:
         self._out += wire.encode(kind, *values)
 
     def _flush(self) -> None:
-        """Give the socket what it takes; poll for the rest."""
-        if self._socket is None:
+        """Give the channel what it takes; poll for the rest."""
+        if self._channel is None:
             return
         if self._out:
             try:
-                self._out = self._out[self._socket.send(self._out) :]
+                self._out = self._out[self._channel.send(self._out) :]
             except OSError as e:
                 if e.args[0] != errno.EAGAIN:
                     raise
-        self.poller.modify(self._socket, select.POLLIN | (select.POLLOUT if self._out else 0))
+        self.poller.modify(self._polled, self._interest(bool(self._out)))
 
     def _fail(self, why: str) -> None:
         """The link is down; try again after a back-off."""
@@ -382,12 +386,14 @@ class Sender:
         self._attempts += 1
         self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
         self._hang_up()
+        if self._once:
+            self.state = "ended"
 
     def _hang_up(self) -> None:
-        if self._socket is not None:
-            self.poller.unregister(self._socket)
-            self._socket.close()
-            self._socket = None
+        if self._channel is not None:
+            self.poller.unregister(self._polled)
+            self._channel.close()
+            self._channel = None
         self.state = "down"
         self._out = b""
         self._credit = self._wanted = 0

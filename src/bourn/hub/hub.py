@@ -1,4 +1,4 @@
-"""The hub: listener, ingest, journal, repositories and page put together, started and stopped in order."""
+"""The hub: listeners, ingest, journal, repositories and page put together, started and stopped in order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bourn.hub.connections import Listener, listen
+from bourn.hub.connections import Invitation, Listener, listen
 from bourn.hub.control_file import remove_control, write_control
 from bourn.hub.ingest import Ingest
 from bourn.hub.keys import Keys
@@ -35,14 +36,14 @@ class Hub:
     def __init__(
         self,
         journal: str,
-        listen_url: str = "tcp://127.0.0.1:0",
+        listen_url: str | Sequence[str] = "tcp://127.0.0.1:0",
         in_flight: int = 1000,
         network_in_flight: int | None = None,
         insecure: bool = False,
         require_keys: bool = False,
     ) -> None:
         """`require_keys`: nobody is trusted, wherever it connects from."""
-        self._listen_url = listen_url
+        self._listen_urls = [listen_url] if isinstance(listen_url, str) else list(listen_url)
         self._insecure = insecure
         self._require_keys = require_keys
         self.journal = SqliteSpool(journal)
@@ -57,7 +58,7 @@ class Hub:
         self.page: Page | None = None
         self.stored = 0
         self._rows_before = self.journal.rows
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._ingesting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.stopping = False
@@ -65,9 +66,17 @@ class Hub:
 
     @property
     def url(self) -> str:
-        """What senders connect to, with the real port."""
-        assert self._listener is not None
-        return self._listener.url
+        """What senders connect to, with the real port: the first, where there are several."""
+        return self._listeners[0].url
+
+    @property
+    def urls(self) -> list[str]:
+        """All that senders can connect to."""
+        return [listener.url for listener in self._listeners]
+
+    async def invite(self) -> Invitation:
+        """What a sensor that is about to be started needs, to reach this hub by the first of its connections."""
+        return await self._listeners[0].invite()
 
     def add(self, repository: Repository) -> None:
         """From now on `repository` gets what is committed. What its `open` raises comes out here."""
@@ -78,13 +87,19 @@ class Hub:
             self.plot = repository
 
     async def start(self) -> None:
-        """Let links in."""
-        self._listener = await listen(
-            self._listen_url, lambda: Link(self.ingest, not self._require_keys), self._insecure
-        )
+        """Let links in. ValueError or OSError, naming the URL, when one of them can't be listened at."""
+        for url in self._listen_urls:
+            try:
+                self._listeners.append(await listen(url, self._make_link, self._insecure))
+            except OSError as e:
+                e.filename = url
+                raise
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
         self._tick()
-        told(logging.INFO, "started", f"listening at {self.url}, journal {self.journal.path}", url=self.url)
+        told(logging.INFO, "started", f"listening at {', '.join(self.urls)}, journal {self.journal.path}", url=self.url)
+
+    def _make_link(self) -> Link:
+        return Link(self.ingest, not self._require_keys)
 
     async def serve_page(self, host: str, port: int, token: str | None = None) -> str:
         """Serve the page and the API, and leave the control file by which commands find them.
@@ -113,8 +128,8 @@ class Hub:
         self.stopping = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         if self._ingesting is not None:
             self.ingest.stop()
             await self._ingesting

@@ -12,17 +12,25 @@ class Follower:
         """`cursor` names the reader in the spool. None: the spool remembers nothing, `rewind` says where to begin."""
         self._spool = spool
         self._cursor = cursor
+        self._ahead: list = []  # what follows `at`, read and not sent: a spool goes on reading, but has to search back
         self._under_way: list = []  # [(last place, number of readings), ...], oldest first
         self.at = None if cursor is None else spool.acked(cursor)
         self.in_flight = 0  # readings under way
 
     def read(self, limit: int):
         """At most `limit` entries that were not sent yet; the same again until `sent` is called."""
-        return self._spool.read(self.at, limit)
+        ahead = self._ahead
+        if len(ahead) < limit:
+            self._ahead = ahead = ahead + self._spool.read(ahead[-1][0] if ahead else self.at, limit - len(ahead))
+        return ahead[:limit]
 
     def sent(self, place, readings: int) -> None:
         """Everything up to `place` is under way, `readings` of it since the last call."""
         self.at = place
+        n = 0
+        while n < len(self._ahead) and self._ahead[n][0] != place:
+            n += 1
+        self._ahead = self._ahead[n + 1 :]
         self._under_way.append((place, readings))
         self.in_flight += readings
 
@@ -42,6 +50,7 @@ class Follower:
         self.in_flight -= released
         if self.at is None or self.at < place:
             self.at = place
+            self._ahead = []
         if mark is not None:
             self._spool.ack(place, self._cursor, mark)
         elif self._cursor is not None:
@@ -51,6 +60,7 @@ class Follower:
     def rewind(self, place) -> None:
         """Nothing is under way any more; go on after `place`, which the sink is known to have (None: the beginning)."""
         self._under_way = []
+        self._ahead = []
         self.in_flight = 0
         self.at = place
         if place is not None and self._cursor is not None:

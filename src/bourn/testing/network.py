@@ -71,7 +71,7 @@ class FaultyNetwork:
         """Call `accept(end)` with the far end of each connection that `connect` makes."""
         self._accept = accept
 
-    def connect(self, host, port):
+    def connect(self, url):
         """The near end of a new connection, whatever the address: what a Sender takes. OSError when it is refused."""
         if self.down or self._accept is None:
             self.counters["refused"] += 1

@@ -178,13 +178,13 @@ def test_by_hand():
 def test_connect_gives_the_other_side_its_end():
     ends = []
     network = FaultyNetwork(ManualClock(), SEED)
-    assert code(network.connect, "hub", 7007) == errno.ECONNREFUSED
+    assert code(network.connect, "tcp://hub:7007") == errno.ECONNREFUSED
     network.listen(ends.append)
-    near = network.connect("hub", 7007)
+    near = network.connect("tcp://hub:7007")
     near.send(b"hello")
     assert ends[0].recv(10) == b"hello" and ends[0].fileno() != near.fileno()
     network.down = True
-    assert code(network.connect, "hub", 7007) == errno.ECONNREFUSED
+    assert code(network.connect, "tcp://hub:7007") == errno.ECONNREFUSED
     assert network.counters["connections"] == 1 and network.counters["refused"] == 2
 
 
@@ -216,16 +216,16 @@ def history(seed):
     network = FaultyNetwork(clock, seed, (0, 40), 20000, cut=0.02, half_open=0.02, duplicate=0.1, reorder=0.1)
     ends, seen = [], []
     network.listen(ends.append)
-    near = network.connect("hub", 1)
+    near = network.connect("tcp://hub:1")
     for i in range(300):
         try:
             near.send(b"%d," % i)
         except OSError:
             near.close()
-            near = network.connect("hub", 1)
+            near = network.connect("tcp://hub:1")
         if i % 40 == 39:  # as who gives up a connection that is silent
             near.close()
-            near = network.connect("hub", 1)
+            near = network.connect("tcp://hub:1")
         clock.advance(7)
         network.deliver()
         seen.append([bytes(end._incoming) for end in ends][-1])

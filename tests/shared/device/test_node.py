@@ -6,8 +6,8 @@ import os
 from scripted_hub import ScriptedHub, folder
 
 from bourn import wire
+from bourn.device.connections.tcp import open_tcp
 from bourn.device.node import Node, main
-from bourn.device.tcp import open_tcp
 from bourn.testing import ManualClock
 
 

@@ -12,8 +12,9 @@ from scripted_hub import Pair, ScriptedHub, folder
 
 from bourn import wire
 from bourn.device import sender as module
+from bourn.device.connections import open_connection
+from bourn.device.connections.tcp import open_tcp, split_url
 from bourn.device.sender import Sender
-from bourn.device.tcp import open_tcp, split_url
 from bourn.spool import Gap
 from bourn.spool.segments import SegmentSpool
 from bourn.testing import FaultyFiles, ManualClock
@@ -104,7 +105,7 @@ def test_an_older_epoch_is_drained_first():
 
 def test_a_hub_that_does_not_even_let_in_is_given_up():
     door = ScriptedHub()
-    pair = Pair(connect=lambda host, port: door._listener)  # as one that connects: neither to be read nor written
+    pair = Pair(connect=lambda url: door._listener)  # as one that connects: neither to be read nor written
     pair.clock.advance(10 * module.QUIET_MS)
     pair.settle()
     assert pair.sender.state == "connecting", pair.sender.last_error
@@ -390,7 +391,7 @@ def test_backoff_grows_to_its_cap_and_is_half_random():
         clock = ManualClock()
         dialled = []
 
-        def connect(host, port, clock=clock, dialled=dialled):
+        def connect(url, clock=clock, dialled=dialled):
             dialled.append(clock.now())
             raise OSError(111, "refused")
 
@@ -591,9 +592,9 @@ def test_a_ping_of_the_hub_is_answered():
 class Drip:
     """A socket that takes seven bytes at a time, and every other time none."""
 
-    def __init__(self, host, port):
+    def __init__(self, url):
         self.count = 0
-        self._socket = open_tcp(host, port)
+        self._socket = open_connection(url)
         self.close = self._socket.close
         self.recv = self._socket.recv
 
@@ -661,6 +662,7 @@ def test_a_disk_that_cannot_be_read_is_a_state_of_the_link():
         raise OSError(5, "the medium is broken")
 
     pair.spool.read = read
+    pair.hub.say(wire.ACK, pair.spool.epoch, 1)
     pair.settle()
     assert pair.sender.state == "down" and "broken" in pair.sender.last_error
     pair.emit(3)
@@ -669,8 +671,33 @@ def test_a_disk_that_cannot_be_read_is_a_state_of_the_link():
     assert pair.sender.state == "down" and pair.sender.counters["failures"] >= 2
     pair.spool.read = good
     pair.clock.advance(module.BACKOFF_CAP_MS)
-    pair.greet()
-    pair.until(lambda: pair.hub.numbers() == [1, 2, 3])
+    pair.greet(last=1)
+    pair.until(lambda: pair.hub.numbers() == [2, 3])
+    pair.close()
+
+
+def test_the_outbox_is_read_once_and_never_without_credit_while_something_is_under_way():
+    pair = Pair()
+    pair.emit(*["x" * 1000 for _ in range(50)])  # several frames of what one read gives
+    asked = []
+    read = pair.spool.read
+
+    def counting(after, limit):
+        entries = read(after, limit)
+        asked.append([place[1] for place, _ in entries])
+        return entries
+
+    pair.greet(window=20)
+    pair.until(lambda: len(pair.hub.numbers()) == 20)
+    pair.spool.read = counting
+    pair.emit(1, 2, 3)
+    pair.settle()
+    assert not asked
+    pair.hub.say(wire.ACK, pair.spool.epoch, 20)
+    pair.until(lambda: len(pair.hub.numbers()) == 40)
+    pair.hub.say(wire.ACK, pair.spool.epoch, 40)
+    pair.until(lambda: len(pair.hub.numbers()) == 53)
+    assert [n for numbers in asked for n in numbers] == list(range(21, 54)), asked
     pair.close()
 
 
@@ -753,7 +780,7 @@ def test_drain_does_not_wait_for_a_long_backoff():
 
     clock = Running()
 
-    def connect(host, port):
+    def connect(url):
         dialled.append(clock._now)
         raise OSError(111, "refused")
 

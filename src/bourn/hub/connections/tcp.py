@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+import socket
 from urllib.parse import urlsplit
+
+from bourn.hub.connections import Invitation, MakeLink
 
 BACKLOG = 1024  # connections that wait for being accepted
 
@@ -17,6 +19,10 @@ class TcpListener:
         self._server = server
         port = server.sockets[0].getsockname()[1]
         self.url = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+    async def invite(self) -> Invitation:
+        """The same address for everyone."""
+        return Invitation(self.url)
 
     def close(self) -> None:
         """Let nobody new in."""
@@ -31,11 +37,35 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def listen_tcp(url: str, make_link: Callable[[], asyncio.Protocol], insecure: bool) -> TcpListener:
+def check_free(url: str, insecure: bool) -> None:
+    """ValueError when `url` is no address to listen at, OSError when another program has it."""
+    check_port_free(*_address(url, insecure))
+
+
+def check_port_free(host: str, port: int) -> None:
+    """OSError when another program listens there, or `host` is not this machine."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
+            probe.listen()  # an address may be bound twice as long as nobody listens
+
+
+async def listen(url: str, make_link: MakeLink, insecure: bool) -> TcpListener:
     """Listen at `url`; every connection gets a link.
 
     Beyond loopback only with `insecure`, for frames are not encrypted.
     """
+    host, port = _address(url, insecure)
+    server = await asyncio.get_running_loop().create_server(make_link, host, port, backlog=BACKLOG)
+    return TcpListener(server, host)
+
+
+def _address(url: str, insecure: bool) -> tuple[str, int]:
     parts = urlsplit(url)
     try:
         host, port = parts.hostname, parts.port
@@ -48,5 +78,4 @@ async def listen_tcp(url: str, make_link: Callable[[], asyncio.Protocol], insecu
             f"{host} can be reached by others, and this connection neither encrypts nor asks for a key; "
             "listen on 127.0.0.1, or say --insecure if the network is yours alone"
         )
-    server = await asyncio.get_running_loop().create_server(make_link, host, port, backlog=BACKLOG)
-    return TcpListener(server, host)
+    return host, port

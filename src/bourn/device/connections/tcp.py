@@ -1,4 +1,4 @@
-"""Where a hub is, and a socket to it that blocks nobody."""
+"""The connection over TCP: `tcp://host:port`."""
 
 import errno
 import socket
@@ -12,6 +12,18 @@ def split_url(url: str):
     if not host or not port or [c for c in port if c < "0" or c > "9"] or not 0 < int(port) < 65536:
         raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
     return host.strip("[]"), int(port)
+
+
+def check(url: str) -> str:
+    """`url` itself; ValueError when it has not the form tcp://host:port."""
+    split_url(url)
+    return url
+
+
+def open_link(url: str):
+    """A socket that is connecting to the hub at `url`. OSError."""
+    host, port = split_url(url)
+    return open_tcp(host, port)
 
 
 def open_tcp(host: str, port: int):

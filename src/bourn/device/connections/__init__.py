@@ -1,0 +1,56 @@
+"""What carries a sender's frames to its hub, chosen by URL. This file is the contract; the files beside it keep it.
+
+    check_url(url) -> str
+        What messages call this connection: the URL without its secrets. ValueError: it is none, and why.
+    open_connection(url) -> channel
+        Begins to connect and blocks nobody. OSError: it cannot be reached now.
+    opens_once(url) -> bool
+        True where it cannot be opened again: whoever started this program has to give it a new one.
+    channel.send(data) -> int, channel.recv(n) -> bytes, channel.close()
+        As of a socket that does not block: OSError with EAGAIN when it would, b"" at the end. `recv` gives all there
+        is where the channel is no socket: `n` is what a small board can spare.
+    channel.polled
+        What `select.poll` takes, where that is not the channel itself. It has `fileno()`.
+    channel.interest(writing) -> int
+        What to poll for, where that is not POLLIN, and POLLOUT while there is something to write: an object that rings
+        one bell for both says POLLIN.
+
+A driver is a file here with `check(url)`, `open_link(url)`, which do what the first two functions say, and perhaps
+`ONCE = True`. `bourn.hub.connections` has the other ends.
+"""
+
+# scheme: (file, how a URL looks)
+DRIVERS = {
+    "tcp": ("tcp", "tcp://127.0.0.1:7007"),
+    "unix": ("unix", "unix:bourn.sock"),
+    "pipe": ("pipe", "pipe:3"),
+    "queue": ("thread_queue", "queue:hub"),
+    "shm": ("shared_memory", "shm:bourn.sock"),
+}
+
+
+def driver(url):
+    """The module for this URL, loaded on use; ValueError when there is none."""
+    name = url.partition(":")[0]
+    if name not in DRIVERS:
+        known = ", ".join([DRIVERS[k][1] for k in sorted(DRIVERS)])
+        raise ValueError("there is no connection %r; a hub's URL looks like one of: %s" % (url, known))
+    try:
+        return __import__("bourn.device.connections." + DRIVERS[name][0], None, None, ("check",))
+    except ImportError as e:
+        raise ValueError("this interpreter cannot do %s: (%s); use tcp://, or unix: on one machine" % (name, e))
+
+
+def check_url(url: str) -> str:
+    """What messages call the connection to `url`; ValueError, saying how one looks, when it is none."""
+    return driver(url).check(url)
+
+
+def open_connection(url: str):
+    """A channel that is connecting to the hub at `url`. OSError when it cannot be reached."""
+    return driver(url).open_link(url)
+
+
+def opens_once(url: str) -> bool:
+    """True if nothing can come after the first channel to `url` has ended."""
+    return getattr(driver(url), "ONCE", False)
