@@ -18,7 +18,6 @@ on its way, and one that gives up (a time-out, Ctrl-C, a `_get` that raises) wak
 import threading
 from _thread import allocate_lock
 from collections import deque
-from heapq import heappop, heappush
 
 _FIRST = 8  # items a deque has room for at first; MicroPython's is made for a number, and doubled when it is full
 
@@ -75,7 +74,6 @@ class Queue:
         self._putters = _Sleepers()
         cls = type(self)
         self._plain = cls._put is Queue._put and cls._get is Queue._get and cls._qsize is Queue._qsize
-        self._room = _FIRST
         self._init(maxsize)
 
     def _init(self, maxsize):
@@ -88,9 +86,8 @@ class Queue:
         try:
             self.queue.append(item)
         except IndexError:
-            larger = deque(self.queue, 2 * self._room, 1)
+            larger = deque(self.queue, 2 * len(self.queue), 1)
             larger.append(item)
-            self._room *= 2
             self.queue = larger
 
     def _get(self):
@@ -170,35 +167,18 @@ class Queue:
 
     def _wait(self, sleepers, block, timeout):
         """Return as soon as `sleepers` have what they wait for; raise when that can't be, or not in time."""
+        left = us = None
         if block and timeout is not None:
-            return self._wait_within(sleepers, threading._Deadline(threading._microseconds(timeout)))
+            left = threading._deadline(threading._microseconds(timeout))
         while not self._is_ready(sleepers):
             if self.is_shutdown:
                 raise ShutDown
+            if left:
+                us = min(left(), threading._LONGEST_US)
+                block = us > 0
             if not block:
                 raise Empty if sleepers is self._getters else Full
-            gate = sleepers.spare.pop() if sleepers.spare else threading._gate(None)
-            sleepers.gates.append(gate)
-            self.mutex.release()
-            try:
-                gate.acquire()
-            except BaseException:
-                self._give_up(sleepers, gate)
-                raise
-            threading._woken()
-            self.mutex.acquire()
-            sleepers.coming = False
-            sleepers.spare.append(gate)
-
-    def _wait_within(self, sleepers, deadline):
-        while not self._is_ready(sleepers):
-            if self.is_shutdown:
-                raise ShutDown
-            us = deadline.left()
-            if us <= 0:
-                raise Empty if sleepers is self._getters else Full
-            us = min(us, threading._LONGEST_US)
-            gate = threading._gate(us)
+            gate = sleepers.spare.pop() if sleepers.spare and not left else threading._gate(us)
             sleepers.gates.append(gate)
             self.mutex.release()
             try:
@@ -213,7 +193,10 @@ class Queue:
                 sleepers.coming = False
             else:
                 self._give_up(sleepers, gate)
-            threading._keep(gate)
+            if left:
+                threading._keep(gate)
+            else:
+                sleepers.spare.append(gate)
 
     def _give_up(self, sleepers, gate):
         """Nobody is going to open `gate` any more; who was woken with it and does not come has the next one woken."""
@@ -277,51 +260,10 @@ def _check(block, timeout):
         raise ValueError("'timeout' must be a non-negative number")
 
 
-class LifoQueue(Queue):
-    """Last in, first out."""
-
-    def _init(self, maxsize):
-        self.queue = []
-
-    def _put(self, item):
-        self.queue.append(item)
-
-    def _get(self):
-        return self.queue.pop()
+# The other kinds are in a file beside this one, loaded when one of them is first used.
 
 
-class PriorityQueue(Queue):
-    """The smallest item first."""
-
-    _init = LifoQueue._init
-
-    def _put(self, item):
-        heappush(self.queue, item)
-
-    def _get(self):
-        return heappop(self.queue)
-
-
-class SimpleQueue:
-    """First in, first out, without a bound and without `task_done`."""
-
-    def __init__(self):
-        self._queue = Queue()
-
-    def put(self, item, block=True, timeout=None):
-        self._queue.put(item)
-
-    def get(self, block=True, timeout=None):
-        return self._queue.get(block, timeout)
-
-    def put_nowait(self, item):
-        self._queue.put(item)
-
-    def get_nowait(self):
-        return self._queue.get(False)
-
-    def qsize(self):
-        return self._queue.qsize()
-
-    def empty(self):
-        return self._queue.empty()
+def __getattr__(name):
+    if name not in ("LifoQueue", "PriorityQueue", "SimpleQueue", "__all__"):
+        return threading._absent(name)
+    return getattr(threading._beside("queues"), name)

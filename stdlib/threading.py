@@ -23,6 +23,8 @@ those are used; where there is neither (ESP32, RP2) the lock is polled, at most 
 
 *Ctrl-C* may strike anywhere, but nearly all the time a thread spends here it sleeps at a gate: what is caught there
 takes the gate out of the list or, when it was being opened, hands the notification on to the next in line.
+
+*What few programs use* is in files beside this one, and costs no memory before: see the end.
 """
 
 import _thread
@@ -36,18 +38,14 @@ _start_new_thread = _thread.start_new_thread
 ThreadError = RuntimeError
 TIMEOUT_MAX = getattr(_thread, "TIMEOUT_MAX", 9223372036.0)
 _NATIVE = hasattr(_thread, "TIMEOUT_MAX")
-_SPARE_ALARMS = 8  # sockets kept for the next timed wait; more than that at once are made and closed again
 _LONGEST_US = 1 << 28  # of one sleep: twice that is where the microseconds of a 32-bit port wrap
-_POLL_MS = 10  # the longest pause of a wait that has to poll
 
 _socket = None
-if _NATIVE:
+if _NATIVE and not hasattr(time, "ticks_us"):  # CPython
+    from operator import sub as _between
 
     def _now():
         return time.monotonic_ns() // 1000
-
-    def _between(later, earlier):
-        return later - earlier
 
 else:
     _now = time.ticks_us
@@ -85,41 +83,24 @@ class _Alarm:
     def release(self):
         self._socket.send(b"!")
 
-    def acquire(self):
-        self._poll.poll(-1)
-        return self._socket.recv(1)
-
-    def wait(self, us):
-        """Whether it opened before `us` microseconds were over; never gives up early, and less than 1 ms late."""
-        mark = _now()
-        while us > 0:
-            if us < 1000:  # what `poll`, which counts milliseconds, can't do
+    def acquire(self, us=None):
+        """Whether it opened while at most `us` microseconds passed, or _LONGEST_US; without a limit for None."""
+        ms = -1
+        if us is not None:
+            if 0 < us < 1000:  # what `poll`, which counts milliseconds, can't do
                 time.sleep_us(us)
-                ms = 0
-            else:
-                ms = min(us, _LONGEST_US) // 1000
-            if self._poll.poll(ms):
-                break
-            now = _now()
-            us -= _between(now, mark)
-            mark = now
-        else:
-            if not self._poll.poll(0):
-                return False
-        return bool(self._socket.recv(1))
-
-    def close(self):
-        self._socket.close()
+            ms = max(min(us, _LONGEST_US), 0) // 1000
+        return bool(self._poll.poll(ms) and self._socket.recv(1))
 
 
-_alarms = []  # spare ones, none of them open, guarded by _alarms_mutex
-_alarms_mutex = allocate_lock()
+_mutex = allocate_lock()  # guards what all threads share here
+_alarms = []  # spare ones, none of them open, under _mutex
 
 
 def _gate(us):
     """A closed gate for a wait of at most `us` microseconds, or for ever where that is None."""
     if us is not None and _socket:
-        with _alarms_mutex:
+        with _mutex:
             if _alarms:
                 return _alarms.pop()
         try:
@@ -134,32 +115,30 @@ def _gate(us):
 def _keep(gate):
     """Take back a gate that is closed and that nobody is going to open."""
     if isinstance(gate, _Alarm):
-        with _alarms_mutex:
-            if len(_alarms) < _SPARE_ALARMS:
+        spare = 8  # kept for the next timed waits; more than that at once are made and closed again
+        with _mutex:
+            if len(_alarms) < spare:
                 _alarms.append(gate)
                 return
-        gate.close()
+        gate._socket.close()
 
 
 def _sleep(gate, us):
-    """Sleep at `gate` until it opens: True, or until `us` microseconds are over: False."""
+    """Sleep at `gate` until it opens: True, or until `us` microseconds are over, never earlier: False."""
     if us is None:
-        gate.acquire()
-        return True
+        return gate.acquire()
     if _NATIVE:
         return gate.acquire(True, max(us, 0) / 1000000)
-    if isinstance(gate, _Alarm):
-        return gate.wait(us)
-    pause_ms = 1
-    mark = _now()
-    while not gate.acquire(False):
+    left = _deadline(us)
+    alarm = isinstance(gate, _Alarm)
+    pause_ms = 0
+    while not gate.acquire(us if alarm else False):
+        us = left()
         if us <= 0:
-            return False
-        time.sleep(min(pause_ms / 1000, us / 1000000))
-        pause_ms = min(pause_ms + 1, _POLL_MS)
-        now = _now()
-        us -= _between(now, mark)
-        mark = now
+            return gate.acquire(0 if alarm else False)
+        if not alarm:
+            pause_ms = min(pause_ms + 1, 10)
+            time.sleep(min(pause_ms / 1000, us / 1000000))
     return True
 
 
@@ -173,19 +152,19 @@ def _microseconds(timeout):
     return whole * 1000000 + int((timeout - whole) * 1000000 + 0.999)
 
 
-class _Deadline:
-    """What is left of a time-out over several waits; asked at least every _LONGEST_US, a clock that wraps will do."""
+def _deadline(us):
+    """A function that says what is left of `us` microseconds; its clock wraps, so ask it at least every _LONGEST_US."""
+    mark = _now()
 
-    def __init__(self, us):
-        self._left = us
-        self._mark = _now()
-
-    def left(self):
-        if self._left is not None:
+    def left():
+        nonlocal us, mark
+        if us is not None:
             now = _now()
-            self._left -= _between(now, self._mark)
-            self._mark = now
-        return self._left
+            us -= _between(now, mark)
+            mark = now
+        return us
+
+    return left
 
 
 class _Waiters:
@@ -220,17 +199,19 @@ class _Waiters:
         return True
 
     def _wake(self, n):
-        """Open the gates of the `n` who have waited longest; how many there were."""
+        """Open the gates of the `n` who have waited longest; how many there were. Allocates only where there are."""
+        gates = ()
         with self._mutex:
-            gates = self._waiters[:n]
-            self._waiters[:n] = []
+            if self._waiters:
+                gates = self._waiters[:n]
+                self._waiters[:n] = []
         for gate in gates:
             gate.release()
         return len(gates)
 
     def _take_within(self, us):
         """Call `_take`, under the mutex, until it succeeds: True, or until `us` microseconds are over: False."""
-        deadline = _Deadline(us)
+        left = _deadline(us)
         gate = None
         while True:
             with self._mutex:
@@ -246,15 +227,17 @@ class _Waiters:
                     continue
             if taken:
                 return True
-            us = deadline.left()
+            us = left()
             if us is not None:
                 if us <= 0:
                     return False
                 us = min(us, _LONGEST_US)
             gate = _gate(us)
 
+    # Locks.
 
-# Locks.
+    def __repr__(self):
+        return _beside("repr").describe(self)
 
 
 class Lock(_Waiters):
@@ -284,59 +267,27 @@ class Lock(_Waiters):
     def _take(self):
         return self._raw.acquire(False)
 
+    __enter__ = acquire
+
     def release(self):
         self._raw.release()
-        mutex = self._mutex
-        mutex.acquire()
-        gate = self._waiters.pop(0) if self._waiters else None
-        mutex.release()
-        if gate:
-            gate.release()
-
-    def locked(self):
-        return self._raw.locked()
-
-    __enter__ = acquire
+        self._wake(1)
 
     def __exit__(self, kind, value, where):
         self.release()
 
-    def __repr__(self):
-        return "<%s _thread.lock object at %s>" % (_state(self), _at(self))
+    def locked(self):
+        return self._raw.locked()
 
 
-def _state(lock):
-    return "locked" if lock.locked() else "unlocked"
-
-
-def _at(thing):
-    return hex(id(thing) & (2 * sys.maxsize + 1))  # half of a 32-bit port's addresses are negative
-
-
-def _place(thing):
-    return "%s.%s at %s" % (type(thing).__module__, type(thing).__name__, _at(thing))
-
-
-def _takes_keywords(lock):
-    try:
-        return lock.acquire(blocking=True, timeout=1)
-    except TypeError:
-        return False
-
-
-if _NATIVE and _takes_keywords(allocate_lock()):
-    Lock = allocate_lock
-
-
-class RLock:
+class RLock(Lock):
     """A lock that its owner may acquire again: `acquire(blocking=True, timeout=-1)`, released as often."""
 
-    # `_owner` is the token of the thread that holds `_block`, else None; `_count` how often. Both are written by the
-    # holder only. Another thread may read an old `_owner`, but never its own token: it has itself written what came
-    # after.
+    # `_owner` is the token of the thread that holds it, else None; `_count` how often. Both are written by the holder
+    # only. Another thread may read an old `_owner`, but never its own token: it has itself written what came after.
 
     def __init__(self):
-        self._block = Lock()
+        super().__init__()
         self._owner = None
         self._count = 0
 
@@ -345,7 +296,7 @@ class RLock:
         if self._owner == me:
             self._count += 1
             return True
-        if self._block.acquire(blocking, timeout):
+        if super().acquire(blocking, timeout):
             self._owner = me
             self._count = 1
             return True
@@ -354,27 +305,17 @@ class RLock:
     __enter__ = acquire
 
     def release(self):
-        self._check_owner()
+        _check_owned(self, "release")
         count = self._count - 1
         self._count = count
         if not count:
             self._owner = None
-            self._block.release()
-
-    def _check_owner(self):
-        if self._owner != _token():
-            raise RuntimeError("cannot release un-acquired lock")
-
-    def __exit__(self, kind, value, where):
-        self.release()
-
-    def locked(self):
-        return self._count > 0
+            super().release()
 
     # What Condition asks of a lock that can be held more than once.
 
     def _release_save(self):
-        self._check_owner()
+        _check_owned(self, "release")
         count = self._count
         self._count = 1
         self.release()
@@ -390,10 +331,21 @@ class RLock:
     def _recursion_count(self):
         return self._count if self._is_owned() else 0
 
-    def __repr__(self):
-        owner = self._owner
-        owner = owner.ident if isinstance(owner, Thread) else owner or 0
-        return "<%s _thread.RLock object owner=%d count=%d at %s>" % (_state(self), owner, self._count, _at(self))
+
+def _check_owned(lock, name):
+    if not lock._is_owned():
+        raise RuntimeError("cannot %s un-acquired lock" % name)
+
+
+def _takes_keywords(lock):
+    try:
+        return lock.acquire(blocking=True, timeout=1)
+    except TypeError:
+        return False
+
+
+if _NATIVE and _takes_keywords(allocate_lock()):
+    Lock = allocate_lock
 
 
 # What is built on waiting.
@@ -419,13 +371,10 @@ class Condition(_Waiters):
     def __exit__(self, *error):
         return self._lock.__exit__(*error)
 
-    def __repr__(self):
-        return "<Condition(%r, %d)>" % (self._lock, len(self._waiters))
-
     def _release_save(self):
         self._lock.release()
 
-    def _acquire_restore(self, saved):
+    def _acquire_restore(self, count):
         self._lock.acquire()
 
     def _is_owned(self):
@@ -436,8 +385,7 @@ class Condition(_Waiters):
         return True
 
     def wait(self, timeout=None):
-        if not self._is_owned():
-            raise RuntimeError("cannot wait on un-acquired lock")
+        _check_owned(self, "wait on")
         us = _microseconds(timeout)
         gate = _gate(us)
         with self._mutex:
@@ -454,10 +402,10 @@ class Condition(_Waiters):
             self._acquire_restore(saved)
 
     def wait_for(self, predicate, timeout=None):
-        deadline = _Deadline(_microseconds(timeout))
+        left = _deadline(_microseconds(timeout))
         result = predicate()
         while not result:
-            us = deadline.left()
+            us = left()
             if us is not None:
                 if us <= 0:
                     break
@@ -467,74 +415,13 @@ class Condition(_Waiters):
         return result
 
     def notify(self, n=1):
-        if not self._is_owned():
-            raise RuntimeError("cannot notify on un-acquired lock")
+        _check_owned(self, "notify on")
         self._wake(n)
 
     def notify_all(self):
         self.notify(len(self._waiters))
 
     notifyAll = notify_all
-
-
-class Semaphore(_Waiters):
-    """CPython's: `acquire(blocking=True, timeout=None)`, `release(n=1)`."""
-
-    # `_value` under `_mutex`. An opened gate means "it was above 0, try again", as with Lock.
-
-    def __init__(self, value=1):
-        if value < 0:
-            raise ValueError("semaphore initial value must be >= 0")
-        super().__init__()
-        self._value = value
-
-    def acquire(self, blocking=True, timeout=None):
-        if not blocking and timeout is not None:
-            raise ValueError("can't specify timeout for non-blocking acquire")
-        return self._take_within(_microseconds(timeout) if blocking else 0)
-
-    def _take(self):
-        if self._value > 0:
-            self._value -= 1
-            return True
-        return False
-
-    __enter__ = acquire
-
-    def __exit__(self, kind, value, where):
-        self.release()
-
-    def release(self, n=1):
-        if n < 1:
-            raise ValueError("n must be one or more")
-        with self._mutex:
-            self._add(n)
-        self._wake(n)
-
-    def _add(self, n):
-        self._value += n
-
-    def __repr__(self):
-        return "<%s: value=%s>" % (_place(self), self._shown())
-
-    def _shown(self):
-        return self._value
-
-
-class BoundedSemaphore(Semaphore):
-    """A semaphore that is never released more often than acquired: ValueError."""
-
-    def __init__(self, value=1):
-        super().__init__(value)
-        self._initial_value = value
-
-    def _add(self, n):
-        if self._value + n > self._initial_value:
-            raise ValueError("Semaphore released too many times")
-        self._value += n
-
-    def _shown(self):
-        return "%d/%d" % (self._value, self._initial_value)
 
 
 class Event(_Waiters):
@@ -578,115 +465,22 @@ class Event(_Waiters):
             return True
         return self._park(gate, us)
 
-    def __repr__(self):
-        return "<%s: %s>" % (_place(self), "set" if self.is_set() else "unset")
-
-
-class BrokenBarrierError(RuntimeError):
-    """The barrier was reset or aborted, or somebody's time was over."""
-
-
-_FILLING, _DRAINING, _RESETTING, _BROKEN = range(4)
-
-
-class Barrier:
-    """CPython's: `wait(timeout=None)` lets `parties` threads go on together, each with another number."""
-
-    # `_state` under the lock of `_cond`: _FILLING: threads arrive; _DRAINING: all have come and leave; _RESETTING: they
-    # leave with an error, and it fills again; _BROKEN: an error for everybody until `reset`. `_count` is how many are
-    # inside; who makes it 0 ends _DRAINING and _RESETTING, and only then may the next round come in.
-
-    def __init__(self, parties, action=None, timeout=None):
-        if parties < 1:
-            raise ValueError("parties must be > 0")
-        self._cond = Condition(allocate_lock())
-        self._action = action
-        self._timeout = timeout
-        self._parties = parties
-        self._state = _FILLING
-        self._count = 0
-
-    def wait(self, timeout=None):
-        if timeout is None:
-            timeout = self._timeout
-        with self._cond:
-            self._cond.wait_for(lambda: self._state in (_FILLING, _BROKEN))
-            if self._state == _BROKEN:
-                raise BrokenBarrierError
-            index = self._count
-            self._count += 1
-            try:
-                if self._count < self._parties:
-                    self._cond.wait_for(lambda: self._state != _FILLING, timeout)
-                    if self._state != _DRAINING:
-                        raise BrokenBarrierError
-                else:
-                    if self._action:
-                        self._action()
-                    self._state = _DRAINING
-                    self._cond.notify_all()
-                return index
-            except BaseException:  # the time was over, the action failed, or Ctrl-C
-                if self._state == _FILLING:
-                    self._break()
-                raise
-            finally:
-                self._count -= 1
-                if not self._count and self._state in (_DRAINING, _RESETTING):
-                    self._state = _FILLING
-                    self._cond.notify_all()
-
-    def _break(self):
-        self._state = _BROKEN
-        self._cond.notify_all()
-
-    def reset(self):
-        with self._cond:
-            if not self._count:
-                self._state = _FILLING
-            elif self._state != _DRAINING:
-                self._state = _RESETTING
-            self._cond.notify_all()
-
-    def abort(self):
-        with self._cond:
-            self._break()
-
-    @property
-    def parties(self):
-        return self._parties
-
-    @property
-    def n_waiting(self):
-        return self._count if self._state == _FILLING else 0
-
-    @property
-    def broken(self):
-        return self._state == _BROKEN
-
-    def __repr__(self):
-        if self.broken:
-            return "<%s: broken>" % _place(self)
-        return "<%s: waiters=%d/%d>" % (_place(self), self.n_waiting, self.parties)
-
 
 # Threads.
 
 # `_active` is every thread that runs and has a Thread, by ident; `_limbo` those being started: both under
-# `_active_limbo_lock`. A thread takes itself out before its ident can be another's, and with it go its values in every
+# `_mutex`. A thread takes itself out before its ident can be another's, and with it go its values in every
 # `local`; an RLock that it forgot to release stays locked, since its owner is the Thread and not the ident.
 _active = {}
 _limbo = {}
-_active_limbo_lock = allocate_lock()
 _names = 0  # how many threads got a name by number, under the same lock
-_trace_hook = None
-_profile_hook = None
+_before_run = None  # what each new thread calls first: set by `settrace` and `setprofile`
 
 
 def _token():
     """What this thread is known by as an owner: its Thread, since idents come again; a foreign one has but that."""
     ident = get_ident()
-    with _active_limbo_lock:
+    with _mutex:
         thread = _active.get(ident)
     return thread._token if thread else ident
 
@@ -706,37 +500,37 @@ def get_native_id():
     return found[0] if found else get_ident()
 
 
-if hasattr(_thread, "get_native_id"):
-    get_native_id = _thread.get_native_id
+get_native_id = getattr(_thread, "get_native_id", get_native_id)
 
 
 def _counter():
     """The number of the next thread without a name."""
     global _names
-    with _active_limbo_lock:
+    with _mutex:
         _names += 1
         return _names
 
 
-def _next_name(target):
-    name = getattr(target, "__name__", None)
-    return "Thread-%d (%s)" % (_counter(), name) if name else "Thread-%d" % _counter()
+def _next_name(kind, target=None):
+    name = "%s-%d" % (kind, _counter())
+    target = getattr(target, "__name__", None)
+    return "%s (%s)" % (name, target) if target else name
 
 
 class Thread:
     """CPython's: subclass it and override `run`, or give it a `target`; then `start` and `join`."""
 
     # `_started` and `_ended` are set once each, in this order, by the thread itself. Between them it is alive.
-    # `_begun` under _active_limbo_lock: `start` has been called, and has not failed.
+    # `_begun` under _mutex: `start` has been called, and has not failed.
     # `_locals`: the `local` objects that hold a value of this thread; only the thread itself uses it.
 
-    _initialized = False
+    _started = None  # so long as `__init__` was not called
 
     def __init__(self, group=None, target=None, name=None, args=(), kwargs=None, *, daemon=None):
         if group is not None:
             raise AssertionError("group argument must be None for now")
         self._target = target
-        self.name = str(name) if name else _next_name(target)
+        self._name = str(name) if name else _next_name("Thread", target)
         self._args = args
         self._kwargs = {} if kwargs is None else kwargs
         self._daemonic = current_thread().daemon if daemon is None else bool(daemon)
@@ -748,7 +542,6 @@ class Thread:
         self._ended = Event()
         self._trouble = None
         self._locals = []
-        self._initialized = True
 
     def __repr__(self):
         status = "initial"
@@ -758,12 +551,12 @@ class Thread:
             status += " daemon"
         if self.ident is not None:
             status += " %d" % self.ident
-        return "<%s(%s, %s)>" % (type(self).__name__, self.name, status)
+        return "<%s(%s, %s)>" % (type(self).__name__, self._name, status)
 
     def start(self):
-        if not self._initialized:
+        if not self._started:
             raise RuntimeError("thread.__init__() not called")
-        with _active_limbo_lock:
+        with _mutex:
             if self._begun:
                 raise RuntimeError("threads can only be started once")
             self._begun = True
@@ -780,7 +573,7 @@ class Thread:
             raise self._trouble
 
     def _not_started(self):
-        with _active_limbo_lock:
+        with _mutex:
             _limbo.pop(self, None)
             self._begun = False
 
@@ -795,7 +588,7 @@ class Thread:
         ident = get_ident()
         try:
             native_id = get_native_id()
-            with _active_limbo_lock:
+            with _mutex:
                 self.ident = ident
                 self.native_id = native_id
                 _active[ident] = self
@@ -809,10 +602,8 @@ class Thread:
         _woken()
         self._started.set()
         try:
-            if _trace_hook and hasattr(sys, "settrace"):
-                sys.settrace(_trace_hook)
-            if _profile_hook and hasattr(sys, "setprofile"):
-                sys.setprofile(_profile_hook)
+            if _before_run:
+                _before_run()
             self.run()
         except SystemExit:
             pass
@@ -827,22 +618,23 @@ class Thread:
         except SystemExit:
             pass
         except BaseException as trouble:
-            if hasattr(sys, "excepthook"):
-                sys.stderr.write("Exception in threading.excepthook:\n")
+            line = "Exception in threading.excepthook:"
+            if hasattr(sys, "excepthook"):  # CPython's
+                sys.stderr.write(line + "\n")
                 sys.excepthook(type(trouble), trouble, getattr(trouble, "__traceback__", None))
             else:
-                _say("Exception in threading.excepthook:", trouble)
+                _say(line, trouble)
 
     def _end(self):
         for values in self._locals:
             values.forget(self)
         self._locals = []
-        with _active_limbo_lock:
+        with _mutex:
             _active.pop(self.ident, None)
         self._ended.set()
 
     def join(self, timeout=None):
-        if not self._initialized:
+        if not self._started:
             raise RuntimeError("Thread.__init__() not called")
         if not self._started.is_set():
             raise RuntimeError("cannot join thread before it is started")
@@ -853,57 +645,33 @@ class Thread:
     def is_alive(self):
         return self._started.is_set() and not self._ended.is_set()
 
-    @property
-    def daemon(self):
-        return self._daemonic
-
-    @daemon.setter
-    def daemon(self, daemonic):
-        if not self._initialized:
-            raise RuntimeError("Thread.__init__() not called")
-        if self._started.is_set():
-            raise RuntimeError("cannot set daemon status of active thread")
-        self._daemonic = daemonic
-
-    # The old names.
-
-    def getName(self):
-        return self.name
-
-    def setName(self, name):
-        self.name = str(name)
+    # The old names, and the attributes made of them.
 
     def isDaemon(self):
         return self._daemonic
 
-    def setDaemon(self, daemonic):
-        self.daemon = daemonic
+    def setDaemon(self, daemon):
+        if not self._started:
+            raise RuntimeError("Thread.__init__() not called")
+        if self._started.is_set():
+            raise RuntimeError("cannot set daemon status of active thread")
+        self._daemonic = daemon
+
+    daemon = property(isDaemon, setDaemon)
+
+    def getName(self):
+        return self._name
+
+    def setName(self, name):
+        self._name = str(name)
+
+    name = property(getName, setName)
 
 
-class Timer(Thread):
-    """Calls `function(*args, **kwargs)` after `interval` seconds in a thread of its own, unless cancelled before."""
-
-    def __init__(self, interval, function, args=None, kwargs=None):
-        super().__init__()
-        self.interval = interval
-        self.function = function
-        self.args = [] if args is None else args
-        self.kwargs = {} if kwargs is None else kwargs
-        self.finished = Event()
-
-    def cancel(self):
-        self.finished.set()
-
-    def run(self):
-        if not self.finished.wait(self.interval):
-            self.function(*self.args, **self.kwargs)
-        self.finished.set()
-
-
-class _Unstarted(Thread):
+class _MainThread(Thread):
     """A thread that nobody started through us; alive as long as anybody can tell."""
 
-    def __init__(self, name, daemon):
+    def __init__(self, name="MainThread", daemon=False):
         super().__init__(name=name, daemon=daemon)
         self._begun = True
         self._started.set()
@@ -912,18 +680,14 @@ class _Unstarted(Thread):
         """The running thread is this one."""
         self.ident = get_ident()
         self.native_id = native_id
-        with _active_limbo_lock:
+        with _mutex:
             _active[self.ident] = self
         return self
 
 
-class _MainThread(_Unstarted):
-    pass
-
-
-class _DummyThread(_Unstarted):
+class _DummyThread(_MainThread):
     def __init__(self):
-        super().__init__(_next_name(None).replace("Thread", "Dummy"), True)
+        super().__init__(_next_name("Dummy"), True)
         self._token = get_ident()
 
     def join(self, timeout=None):
@@ -938,11 +702,8 @@ def _foreign():
     return _DummyThread()._found(get_native_id())
 
 
-_main_thread = _MainThread("MainThread", False)
-
-
 def current_thread():
-    with _active_limbo_lock:
+    with _mutex:
         thread = _active.get(get_ident())
     return thread or _foreign()
 
@@ -952,42 +713,12 @@ def main_thread():
 
 
 def enumerate():
-    with _active_limbo_lock:
+    with _mutex:
         return list(_active.values()) + list(_limbo.values())
 
 
 def active_count():
-    with _active_limbo_lock:
-        return len(_active) + len(_limbo)
-
-
-currentThread = current_thread
-activeCount = active_count
-
-
-def stack_size(size=0):
-    """The stack in bytes of threads to come was so much, and is now `size`; 0 is the port's own choice."""
-    if size < 0:
-        raise ValueError("size must be 0 or a positive value")
-    return _thread.stack_size(size)
-
-
-def settrace(function):
-    global _trace_hook
-    _trace_hook = function
-
-
-def setprofile(function):
-    global _profile_hook
-    _profile_hook = function
-
-
-def gettrace():
-    return _trace_hook
-
-
-def getprofile():
-    return _profile_hook
+    return len(enumerate())
 
 
 class ExceptHookArgs:
@@ -1018,74 +749,6 @@ if _NATIVE and hasattr(_thread, "_excepthook"):
 __excepthook__ = excepthook
 
 
-# Values of a thread's own.
-
-
-class local:
-    """An object whose attributes each thread has for itself. A subclass's `__init__` runs once in each thread."""
-
-    def __new__(cls, *args, **kwargs):
-        if cls is local and (args or kwargs):
-            raise TypeError("Initialization arguments are not supported")
-        return _Local(_Values(super().__new__, cls, args, kwargs))
-
-
-class _Values:
-    # `_objects` has for each thread that has used the `local` an object of the very class that the program wrote, by
-    # the thread's token; guarded by `_mutex`.
-
-    def __init__(self, new, cls, args, kwargs):
-        self._new = new
-        self._class = cls
-        self._args = args
-        self._kwargs = kwargs
-        self._mutex = allocate_lock()
-        self._objects = {}
-
-    def mine(self):
-        """The running thread's object; made when there is none yet."""
-        token = _token()
-        with self._mutex:
-            mine = self._objects.get(token)
-        if mine is None:
-            mine = self._new(self._class)
-            with self._mutex:
-                self._objects[token] = mine
-            if isinstance(token, Thread) and token is not _main_thread:
-                token._locals.append(self)
-            if hasattr(mine, "__init__"):
-                try:
-                    mine.__init__(*self._args, **self._kwargs)
-                except BaseException:
-                    self.forget(token)
-                    raise
-        return mine
-
-    def forget(self, token):
-        with self._mutex:
-            self._objects.pop(token, None)
-
-
-class _Local:
-    # Holds nothing but `_values`: every other attribute is that of the running thread's object.
-
-    def __init__(self, values):
-        object.__setattr__(self, "_values", values)
-
-    def __getattr__(self, name):
-        return getattr(self._values.mine(), name)
-
-    def __setattr__(self, name, value):
-        setattr(self._values.mine(), name, value)
-
-    def __delattr__(self, name):
-        delattr(self._values.mine(), name)
-
-
-if hasattr(_thread, "_local"):
-    local = _thread._local
-
-
 # The beginning and the end.
 
 
@@ -1093,7 +756,7 @@ def _shutdown():
     """Wait for every thread that is no daemon: CPython does so before the interpreter ends."""
     _main_thread._ended.set()
     while True:
-        with _active_limbo_lock:
+        with _mutex:
             waited = [one for one in _active.values() if not one._daemonic and one is not _main_thread]
         if not waited:
             break
@@ -1102,14 +765,22 @@ def _shutdown():
         _previous_atexit()
 
 
+_previous_atexit = None
+if hasattr(sys, "atexit"):
+    _previous_atexit = sys.atexit(_shutdown)
+
+_main_thread = _MainThread()
+_found = _native_id()
+if not _found or _found[0] == _found[1]:
+    _main_thread._found(_found[0] if _found else get_native_id())
+
 # `print`. MicroPython's writes each argument by itself, so that the lines of two threads tear, and without a GIL the
 # thread that an item has woken may print before the one that has just put it, and goes on to say so. CPython's goes on
 # for 5 ms before another thread runs at all. So here a line is written in one piece, and the first line of a thread
-# that was just started, or woken by a queue, lets somebody else's line go first if one comes within about 10 ms.
+# that was just started, or woken by a queue, lets somebody else's line go first if one comes within about 10 ms. Those
+# who wait so hold `_polite_mutex`: of two, the first to come speaks first.
 # `_lines` counts them, under `_print_mutex`; `_fresh` is the ident of the thread woken last, `_fresh_lines` the count
 # then.
-_FIRST_WORD_PAUSES = 40
-# Those who wait so hold `_polite_mutex`: of two, the first to come speaks first.
 _print_mutex = allocate_lock()
 _polite_mutex = allocate_lock()
 _lines = 0
@@ -1124,9 +795,9 @@ def _woken():
     _fresh = get_ident()
 
 
-def _print_line(*args, sep=" ", end="\n", file=None, flush=False):
+def _print(*args, sep=" ", end="\n", file=None, flush=False):
     """`print`, a line in one piece."""
-    global _fresh
+    global _fresh, _lines
     text = (" " if sep is None else sep).join([str(one) for one in args]) + ("\n" if end is None else end)
     if file is not None:
         file.write(text)
@@ -1135,30 +806,46 @@ def _print_line(*args, sep=" ", end="\n", file=None, flush=False):
         _fresh = None
         seen = _fresh_lines
         with _polite_mutex:
-            pauses = _FIRST_WORD_PAUSES
+            pauses = 40
             while pauses and _lines == seen:
                 pauses -= 1
                 time.sleep(0.0002)
-            _write_line(text)
+            _print(text, end="")
     else:
-        _write_line(text)
+        with _print_mutex:
+            _lines += 1
+            sys.stdout.write(text)
 
 
-def _write_line(text):
-    global _lines
-    with _print_mutex:
-        _lines += 1
-        sys.stdout.write(text)
+if hasattr(sys, "print_exception"):  # a MicroPython
+    _plain_print = builtins.print  # `builtins.print = threading._plain_print` takes the change back
+    builtins.print = _print
 
 
-_plain_print = builtins.print  # `builtins.print = threading._plain_print` takes the change back
-_previous_atexit = None
-if hasattr(sys, "atexit"):
-    _previous_atexit = sys.atexit(_shutdown)
-if hasattr(sys, "print_exception"):
-    builtins.print = _print_line
+# What few programs use: a file beside this one, its module once it has been loaded, and the names it has. An import of
+# MicroPython's has no lock, hence ours. The names are not added here: that could crash a thread that reads another one.
+_import_mutex = allocate_lock()
+_modules = {}
 
-_main_thread = _MainThread("MainThread", False)
-_found = _native_id()
-if not _found or _found[0] == _found[1]:
-    _main_thread._found(_found[0] if _found else get_native_id())
+
+def _beside(file):
+    """The module of a file beside this one."""
+    with _import_mutex:
+        module = _modules.get(file)
+        if not module:
+            module = _modules[file] = __import__("_threading_" + file)
+    return module
+
+
+def _absent(name):
+    """Raise an AttributeError; but newer MicroPythons ask for this one, loudly, when a class has a module in it."""
+    if name == "__set_name__":
+        return lambda owner, name: None
+    raise AttributeError(name)
+
+
+def __getattr__(name):
+    if name[0] == "_" and name != "__all__":
+        return _absent(name)
+    # which file has it shows in its first letter: Semaphore, BoundedSemaphore, Barrier, BrokenBarrierError; local
+    return getattr(_beside({"S": "sync", "B": "sync", "l": "local"}.get(name[0], "rare")), name)

