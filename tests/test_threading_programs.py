@@ -69,7 +69,7 @@ def told(output):
 def test_the_example_says_the_same_on_every_interpreter():
     example = str(ROOT / "examples" / "threads.py")
     commands = {"cpython": [sys.executable]} | {name: lane(name) for name in LANES}
-    runs = 2
+    runs = 8  # five seconds each, all at once
     with ThreadPoolExecutor(len(commands) * runs) as pool:
         jobs = [(name, pool.submit(run, command, example)) for name, command in commands.items() for _ in range(runs)]
         outputs = [(name, told(job.result().stdout)) for name, job in jobs]
@@ -78,8 +78,9 @@ def test_the_example_says_the_same_on_every_interpreter():
     assert wanted[0] == "<_MainThread(MainThread, started N)> T Started."
     for name, output in outputs:
         assert sorted(output) == sorted(wanted), f"{name} tears a line"
-    for name in commands:  # exact order in one of two runs at least: what make bench measures is 19 of 20
-        assert wanted in [output for one, output in outputs if one == name], f"{name} has another order"
+    for name in commands:  # the aim, which make bench measures, is 19 of 20 on a quiet machine
+        right = sum(output == wanted for one, output in outputs if one == name)
+        assert right >= runs - 2, f"{name} has another order in {runs - right} of {runs} runs"
 
 
 # Ctrl-C.
