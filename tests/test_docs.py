@@ -63,6 +63,20 @@ def test_readme_example_is_the_file_and_prints_what_it_says(tmp_path: Path) -> N
         assert done.stdout == output, done.stderr
 
 
+def test_the_month_is_the_file_and_prints_what_it_says(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "month.py"
+    page = ROOT / "docs" / "testing.md"
+    assert example.read_text().endswith(blocks(page, "python")[0])
+    for interpreter in filter(None, [sys.executable, find_micropython()]):
+        done = subprocess.run(
+            [interpreter, str(example)], cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=60, check=False
+        )
+        said = done.stdout.splitlines()
+        assert said[:1] == blocks(page, "text")[0].splitlines()[:1], done.stderr
+        # How long it takes is for a quiet machine to say; this one may be busy.
+        assert re.fullmatch(r"30 days in less than \d s", said[1]), said
+
+
 def test_the_hub_can_be_killed_as_the_readme_says(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

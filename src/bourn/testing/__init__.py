@@ -7,6 +7,7 @@ _HOMES = {
     "FaultyFiles": "files",
     "FaultyNetwork": "network",
     "ManualClock": "clock",
+    "MemoryHub": "hub",
     "PowerCut": "files",
     "Recorder": "recorder",
     "marbles": "timeline",

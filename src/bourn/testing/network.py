@@ -4,7 +4,7 @@ Its ends are sockets that never block, its poller waits on the test's clock, so 
 
     clock = ManualClock()
     network = FaultyNetwork(clock, seed=7, delay_ms=(5, 80), cut=0.01)
-    network.listen(lambda end: ...)                  # the other side: called with its end of each connection
+    hub = MemoryHub(network)                         # or network.listen(...) with a far side of your own
     sender = Sender(URL, "s1", spool, clock, network.connect, poller=network.poller())
 
 A chance (0 to 1) is asked at each `send`, with numbers that follow from the seed alone; all may be changed at any time:
@@ -135,8 +135,10 @@ class Connection:
         self.is_silent = True
         self.up.lose()
         self.down.lose()
-        self.near.is_reset = self.near.is_reset or near_told
-        self.far.is_reset = self.far.is_reset or far_told
+        for end, told in ((self.near, near_told), (self.far, far_told)):
+            if told and not end.is_reset:
+                end.is_reset = True
+                end.notify()
 
     def half_open(self):
         """Let nothing arrive any more, and tell nobody."""
@@ -233,8 +235,9 @@ class Line:
             self._end()
 
     def _end(self):
-        if self._is_ended and not self.pieces:
+        if self._is_ended and not self.pieces and not self.reader.is_ended:
             self.reader.is_ended = True
+            self.reader.notify()
 
     def lose(self):
         """What is under way never arrives."""
@@ -251,6 +254,7 @@ class End:
         self.is_ended = False  # the other end has said its last word, and all of it is here
         self.is_reset = False
         self.is_closed = False
+        self.on_arrival = None  # a function without arguments, called when `recv` has something new to say
         self._incoming = bytearray()
         network = connection.network
         network._numbers += 1
@@ -281,7 +285,8 @@ class End:
 
     def recv(self, n):
         """At most `n` bytes of what has arrived; b"" at the end. OSError: EAGAIN (nothing yet), ECONNRESET."""
-        self.connection.network.deliver()
+        if self.on_arrival is None:  # else it is called from there
+            self.connection.network.deliver()
         if self._incoming:
             data = bytes(self._incoming[:n])
             self._incoming = self._incoming[n:]
@@ -302,8 +307,15 @@ class End:
         if self.is_closed:
             self.connection.network.counters["lost_bytes"] += len(data)
             self.line.reader.is_reset = True
+            self.line.reader.notify()
         else:
             self._incoming += data
+            self.notify()
+
+    def notify(self):
+        """Something has come; an end that is closed is not interested."""
+        if self.on_arrival is not None and not self.is_closed:
+            self.on_arrival()
 
     def shutdown(self, how=1):
         """Say the last word: the other end reads the end of the stream after what is under way."""
