@@ -76,7 +76,7 @@ def test_what_arrives_twice_is_stored_once():
 def test_a_frame_that_overtakes_another_is_asked_for_again():
     # By hand, as no TCP does it; the sender's side of it is in test_sender.py.
     world = World()
-    near = world.network.connect("hub", 7007)
+    near = world.network.connect("tcp://hub:7007")
     for kind, values in (
         (wire.HELLO, ("s2", "0" * 16, 1, {})),
         (wire.DATA, (2, 1000, [["n", 0, 2]])),

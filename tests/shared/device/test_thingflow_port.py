@@ -3,7 +3,6 @@
 
 import os
 
-from bourn._compat import random_bytes
 from bourn.device.log import Logger, close_logging, get_logger, initialize_logging
 from bourn.device.thingflow import (
     ExcInDispatch,
@@ -219,7 +218,7 @@ def test_output_prints():
 
 
 def test_logging_by_the_names_of_the_port():
-    path = "/tmp/bourn-test-port-%s.log" % random_bytes(4).hex()
+    path = "/tmp/bourn-test-port-%s.log" % os.urandom(4).hex()
     raises(RuntimeError, get_logger)
     initialize_logging(path, 200, Logger.WARNING, False)
     raises(RuntimeError, initialize_logging, path)
