@@ -4,18 +4,18 @@ import asyncio
 import csv
 import datetime
 import io
-import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peer import Peer, running
+from repository_kinds import EPOCH, KINDS, LASTING, LIMIT_S, T0, Bench, Place, same
 
-from bourn.hub.repositories import Appender, Repository, RepositoryError, csv_file, make_repository, readings
+from bourn.hub.repositories import Appender, RepositoryError, csv_file, make_repository, readings
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.csv_file import CsvFile, format_time
 from bourn.hub.repositories.driver import Driver
@@ -24,13 +24,19 @@ from bourn.hub.repositories.screen import LINES, Screen
 from bourn.spool import Gap
 from bourn.spool.sqlite import Entry, SqliteSpool
 
-EPOCH = "0123456789abcdef"
-LIMIT_S = 60
-T0 = 1_790_000_000_000
 VALUES = [
     1,
     -0.5,
-    2**62,
+    2**63 - 1,
+    -(2**63) + 1,
+    0.1 + 0.2,
+    1e300,
+    -5e-324,
+    1.0,
+    "\\ back\\nslash \\.",
+    "nul \0, tab \t, esc \x1b",
+    False,
+    "null",
     None,
     True,
     "plain",
@@ -42,63 +48,6 @@ VALUES = [
 ]
 
 
-class Bench:
-    """A journal with a driver for each repository that is added."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.spool = SqliteSpool(self.path)
-        self.drivers: list[Driver] = []
-
-    def add(self, repository: Repository) -> Driver:
-        driver = Driver(self.spool, repository)
-        driver.start()
-        self.drivers.append(driver)
-        return driver
-
-    def put(self, *values: Any, source: str = "s", sensor: str = "t") -> None:
-        """Commit readings of a source."""
-        stream = self.spool.stream(source, EPOCH)
-        first = stream.last + 1
-        self.spool.take(stream, [(first + i, sensor, T0 + first + i, value) for i, value in enumerate(values)])
-        self.spool.sync()
-
-    def put_gap(self, n: int = 3, source: str = "s") -> None:
-        stream = self.spool.stream(source, EPOCH)
-        self.spool.take_gap(stream, Gap(stream.last + 1, stream.last + n, "full"))
-        self.spool.sync()
-
-    def all(self) -> list[Any]:
-        """(id, ts, sensor, val) of everything in the journal."""
-        entries: list[Entry] = []
-        while page := self.spool.read(entries[-1][0] if entries else None, 1000):
-            entries += page
-        return list(readings(entries))
-
-    def settle(self) -> None:
-        """Wait until every repository has everything."""
-        end = time.monotonic() + LIMIT_S
-        while any(driver.lag for driver in self.drivers):
-            assert time.monotonic() < end, [driver.status() for driver in self.drivers]
-            time.sleep(0.005)
-
-    def stop(self) -> None:
-        for driver in self.drivers:
-            driver.stop(LIMIT_S)
-        self.drivers.clear()
-        self.spool.close()
-
-    def crash(self) -> None:
-        """Nothing is written or committed any more; the repositories' threads end without having been asked."""
-        self.spool._db.close()
-        self.spool._closed = True
-        self.spool.wake()
-        for driver in self.drivers:
-            driver._stop.set()
-            driver._thread.join(LIMIT_S)
-        self.spool._lock_file.close()
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path / "j.db")
@@ -106,51 +55,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.stop()
 
 
-# -- what every repository keeps: each is a function that makes one, and one that says what is in it
-
-
-def in_csv(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
-    repository = CsvFile(str(path / "all.csv"))
-    return repository, lambda: list(repository.read())
-
-
-def in_memory(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
-    repository = Memory()
-    return repository, lambda: list(repository.read())
-
-
-def in_a_list(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
-    kept: list[Any] = []
-    return Appender(kept), lambda: list(kept)
-
-
-def on_the_screen(path: Path) -> tuple[Repository, Callable[[], list[Any]]]:
-    """What a terminal shows has no id and its own time; it is compared by source, sensor and value."""
-    out = io.StringIO()
-
-    def shown() -> list[Any]:
-        rows = []
-        for line in out.getvalue().splitlines():
-            if "are lost" not in line:
-                shown_time, name, value = (
-                    line.split("  ", 1)[0],
-                    line[14:].split("  ")[0].strip(),
-                    line[14:].split("  ", 1)[1],
-                )
-                assert len(shown_time) == 12
-                rows.append((None, None, name, json.loads(value)))
-        return rows
-
-    return Screen(out), shown
-
-
-KINDS = {"csv": in_csv, "memory": in_memory, "a list": in_a_list, "screen": on_the_screen}
-
-
-def same(kind: str, got: list[Any], expected: list[Any]) -> bool:
-    if kind == "screen":
-        expected = [(None, None, f"{id.split(':')[0]}/{sensor}", val) for id, _, sensor, val in expected]
-    return repr(got) == repr(expected)
+# -- what every repository keeps
 
 
 @pytest.fixture(params=KINDS)
@@ -158,8 +63,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_everything_in_its_order(bench: Bench, tmp_path: Path, kind: str) -> None:
-    repository, contents = KINDS[kind](tmp_path)
+@pytest.fixture
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    return Place(tmp_path, request)
+
+
+def test_everything_in_its_order(bench: Bench, place: Place, kind: str) -> None:
+    repository, contents = KINDS[kind](place)
     bench.add(repository)
     bench.put(*VALUES)
     bench.put_gap()
@@ -172,9 +82,9 @@ def test_everything_in_its_order(bench: Bench, tmp_path: Path, kind: str) -> Non
     assert len(contents()) == 2 * len(VALUES) + 30
 
 
-def test_a_new_one_begins_with_what_comes(bench: Bench, tmp_path: Path, kind: str) -> None:
+def test_a_new_one_begins_with_what_comes(bench: Bench, place: Place, kind: str) -> None:
     bench.put(*range(10))
-    repository, contents = KINDS[kind](tmp_path)
+    repository, contents = KINDS[kind](place)
     bench.add(repository)
     bench.settle()
     assert contents() == []
@@ -183,8 +93,8 @@ def test_a_new_one_begins_with_what_comes(bench: Bench, tmp_path: Path, kind: st
     assert same(kind, contents(), bench.all()[10:])
 
 
-def test_what_was_committed_is_taken_before_the_stop(bench: Bench, tmp_path: Path, kind: str) -> None:
-    repository, contents = KINDS[kind](tmp_path)
+def test_what_was_committed_is_taken_before_the_stop(bench: Bench, place: Place, kind: str) -> None:
+    repository, contents = KINDS[kind](place)
     driver = bench.add(repository)
     for i in range(20):
         bench.put(i)
@@ -193,10 +103,10 @@ def test_what_was_committed_is_taken_before_the_stop(bench: Bench, tmp_path: Pat
 
 
 def test_one_that_fails_is_opened_again_and_gets_everything_once(
-    bench: Bench, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
-    repository, contents = KINDS[kind](tmp_path)
+    repository, contents = KINDS[kind](place)
     calls: list[str] = []
     write, reopen = repository.write, repository.open
 
@@ -219,6 +129,100 @@ def test_one_that_fails_is_opened_again_and_gets_everything_once(
     assert same(kind, contents(), bench.all())
     first = calls.index("write")
     assert calls[first + 1 : first + 6] == ["write", "open", "write", "open", "write"], "every retry begins with open"
+
+
+@pytest.mark.parametrize("start", ["oldest", 4, "now"])
+def test_where_it_begins(bench: Bench, place: Place, kind: str, start: str | int) -> None:
+    bench.put(*range(10))
+    repository, contents = KINDS[kind](place)
+    bench.add(repository, start)
+    bench.settle()
+    bench.put(10)
+    bench.settle()
+    assert same(kind, contents(), bench.all()[{"oldest": 0, 4: 3, "now": 10}[start] :])
+
+
+def test_gaps_alone(bench: Bench, place: Place, kind: str) -> None:
+    repository, contents = KINDS[kind](place)
+    bench.add(repository)
+    bench.put_gap()
+    bench.settle()
+    bench.put_gap(source="other")
+    bench.put(1)
+    bench.settle()
+    assert same(kind, contents(), bench.all())
+
+
+@pytest.fixture(params=LASTING)
+def lasting(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_crash_between_its_commit_and_the_cursor(tmp_path: Path, place: Place, lasting: str) -> None:
+    """What was written last is always younger than the cursor that the journal has on disk, and comes again."""
+    bench = Bench(tmp_path / "j.db")
+    bench.put("before it was there")
+    repository, contents = KINDS[lasting](place)
+    bench.add(repository, "oldest")
+    for i in range(6):
+        for j in range(i):
+            bench.put(*range(j + 1), source=f"s{j % 2}")
+            if j % 2:
+                bench.settle()
+        bench.settle()
+        bench.spool.ack = lambda *place: None  # type: ignore[method-assign]  # it dies before it could
+        bench.put("as good as forgotten", i, source="s1")
+        bench.put_gap(source="s0")
+        bench.settle()
+        bench.crash()
+        bench = Bench(tmp_path / "j.db")
+        assert (bench.spool.acked(repository.url) or 0) <= bench.spool.last_pos() - 3
+        repository, contents = KINDS[lasting](place)
+        bench.add(repository)
+    bench.put("last")
+    bench.settle()
+    assert same(lasting, contents(), bench.all())
+    bench.stop()
+
+
+def test_a_commit_that_nobody_heard_of(
+    bench: Bench, place: Place, lasting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has the batch, and the answer is lost: it is asked again, or gets the batch again."""
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
+    repository, contents = KINDS[lasting](place)
+    write, calls = repository.write, []
+
+    def unheard(entries: list[Entry]) -> str | None:
+        mark = write(entries)
+        calls.append(len(entries))
+        if len(calls) % 2:
+            raise OSError(5, "cut (by the test)")
+        return mark
+
+    bench.add(repository)
+    monkeypatch.setattr(repository, "write", unheard)
+    for i in range(10):
+        bench.put(i, str(i))
+        if i % 3:
+            bench.settle()
+    bench.settle()
+    assert len(calls) > 3
+    assert same(lasting, contents(), bench.all())
+
+
+def test_removed_and_added_again_it_goes_on(bench: Bench, place: Place, lasting: str) -> None:
+    repository, contents = KINDS[lasting](place)
+    driver = bench.add(repository)
+    bench.put(1, 2)
+    bench.settle()
+    assert driver.stop(LIMIT_S)
+    bench.drivers.remove(driver)
+    bench.put(3, 4)
+    repository, contents = KINDS[lasting](place)
+    bench.add(repository)
+    bench.settle()
+    assert same(lasting, contents(), bench.all())
 
 
 # -- the driver
@@ -255,16 +259,16 @@ class Stubborn:
 
 def test_a_stuck_one_delays_only_itself_and_the_stop_is_in_time(bench: Bench, tmp_path: Path) -> None:
     stuck = Stubborn()
-    memory, contents = in_memory(tmp_path)
+    memory: list[Any] = []
     slow = bench.add(stuck)
-    fast = bench.add(memory)
+    fast = bench.add(Appender(memory))
     bench.put(1)
     assert stuck.in_write.wait(LIMIT_S)
     bench.drivers.remove(slow)
     for i in range(50):
         bench.put(i)
     bench.settle()
-    assert len(contents()) == 51
+    assert len(memory) == 51
     assert (slow.lag, fast.lag) == (51, 0)
     began = time.monotonic()
     assert not slow.stop(0.2)

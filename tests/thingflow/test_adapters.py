@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub" / "adapters"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
 from servers import free_port, mosquitto, postgresql
 
 from bourn.thingflow.base import InputThing, Scheduler, SensorEvent, from_list

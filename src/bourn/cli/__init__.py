@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
-from bourn.cli import keys
+from bourn.cli import keys, repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.hub.keys import KeysError
@@ -44,6 +44,8 @@ UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 class Wrong(Exception):
     """What the user asked for cannot be done; the text says why and what to do. Exit status 2."""
 
+
+app.add_typer(repositories.app)
 
 # -- options that several commands share
 
@@ -284,15 +286,18 @@ class HubPlan:
         from bourn.hub.repositories.plot import Plot
 
         try:
-            repositories = {url: make_repository(url) for url in self.urls}
+            repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
         hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure)
         doing = ""
         try:
-            for url, repository in repositories.items():
-                doing = url
-                hub.add(repository)
+            for repository in repositories:
+                doing = repository.url
+                await asyncio.to_thread(hub.roster.add, repository)
+            doing = f"{self.journal}.repositories"
+            for trouble in await asyncio.to_thread(hub.roster.restore):
+                sys.stderr.write(f"bourn: {trouble}\n")
             if self.plot:
                 hub.add(Plot())
             doing = self.listen

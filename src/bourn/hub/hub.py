@@ -16,8 +16,9 @@ from bourn.hub.keys import Keys
 from bourn.hub.link import Link
 from bourn.hub.log import told
 from bourn.hub.repositories import Repository
-from bourn.hub.repositories.driver import Driver
+from bourn.hub.repositories.driver import Driver, Start
 from bourn.hub.repositories.plot import Plot
+from bourn.hub.repositories.roster import Roster
 from bourn.hub.snapshot import SAMPLE_S, Snapshots
 from bourn.spool.sqlite import SqliteSpool
 
@@ -53,7 +54,7 @@ class Hub:
         except ValueError:
             self.journal.close()
             raise
-        self.drivers: list[Driver] = []
+        self.roster = Roster(self.journal)
         self.plot: Plot | None = None
         self.page: Page | None = None
         self.stored = 0
@@ -78,11 +79,17 @@ class Hub:
         """What a sensor that is about to be started needs, to reach this hub by the first of its connections."""
         return await self._listeners[0].invite()
 
-    def add(self, repository: Repository) -> None:
-        """From now on `repository` gets what is committed. What its `open` raises comes out here."""
-        driver = Driver(self.journal, repository)
-        driver.start()
-        self.drivers.append(driver)
+    @property
+    def drivers(self) -> list[Driver]:
+        """The repositories that there are now, each with its driver."""
+        return self.roster.drivers
+
+    def add(self, repository: Repository, start: Start = None) -> None:
+        """From now on, or from `start` on, `repository` gets what is committed. What its `open` raises comes out here.
+
+        By URL, and while the hub runs: `roster`.
+        """
+        self.roster.add(repository, start)
         if isinstance(repository, Plot):
             self.plot = repository
 

@@ -130,7 +130,7 @@ class SqliteSpool:
         self._recent_rows = 0
         self._open = _Batch()  # being filled
         self._batch = _Batch()  # inserted, or to be inserted again: at most one
-        self._saving: dict[str, tuple[int, str | None]] = {}
+        self._saving: dict[str, tuple[int, str | None] | None] = {}  # None: to be forgotten
         self._local = threading.local()
         self._closed = False
         self.counters = {
@@ -194,6 +194,19 @@ class SqliteSpool:
         """The mark that came with the last ack of `cursor`."""
         with self._lock:
             return self._cursors.get(cursor, (None, None))[1]
+
+    def cursors(self) -> dict[str, int]:
+        """Every reader that is remembered, and how far it is."""
+        with self._lock:
+            return {name: pos for name, (pos, _) in self._cursors.items()}
+
+    def forget(self, cursor: str) -> bool:
+        """Remember that reader no longer; False when it was not. It is gone for good with the next commit."""
+        with self._lock:
+            known = self._cursors.pop(cursor, None) is not None
+            if known:
+                self._dirty.add(cursor)
+            return known
 
     def trim(self) -> int:
         """Remove acknowledged readings that no retention limit keeps; at most PAGE of them per call."""
@@ -282,7 +295,7 @@ class SqliteSpool:
             return False
         with self._lock:
             for name in self._dirty:
-                self._saving[name] = self._cursors[name]
+                self._saving[name] = self._cursors.get(name)
             self._dirty.clear()
         if not batch and not self._saving:
             return False
@@ -313,8 +326,11 @@ class SqliteSpool:
                 "INSERT INTO stream VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET last = excluded.last",
                 (stream.id, stream.source, stream.epoch, last),
             )
-        for name, (pos, mark) in self._saving.items():
-            execute("INSERT OR REPLACE INTO cursor VALUES (?,?,?)", (name, pos, mark))
+        for name, saved in self._saving.items():
+            if saved is None:
+                execute("DELETE FROM cursor WHERE name = ?", (name,))
+            else:
+                execute("INSERT OR REPLACE INTO cursor VALUES (?,?,?)", (name, *saved))
         execute("INSERT OR REPLACE INTO meta VALUES ('pos', ?)", (self._pos,))
         return True
 
@@ -345,10 +361,13 @@ class SqliteSpool:
                 self._lock.notify_all()
         return batch.lasts
 
-    def wait(self, after: int | None, stopped: Callable[[], bool]) -> None:
-        """Wait until there is something after `after`, or the spool is closed, or `stopped()` when `wake` is called."""
+    def wait(self, after: int | None, stopped: Callable[[], bool], timeout_s: float | None = None) -> None:
+        """Wait until there is something after `after`, or the spool is closed, or `stopped()` when `wake` is called.
+
+        With `timeout_s` no longer than that.
+        """
         with self._lock:
-            self._lock.wait_for(lambda: self._last_pos > (after or 0) or self._closed or stopped())
+            self._lock.wait_for(lambda: self._last_pos > (after or 0) or self._closed or stopped(), timeout_s)
 
     def wake(self) -> None:
         """Let every `wait` look at its `stopped` again."""

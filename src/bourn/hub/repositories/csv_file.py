@@ -82,6 +82,11 @@ class CsvFile:
         self._length += len(data)
         return str(self._length)
 
+    def refuse_repeats(self, hub: str) -> None:
+        """ValueError when there are readings in the file: one that came again could not be recognised."""
+        if self._length > len(_HEADER):
+            raise ValueError(f"{self.path} holds readings, which would be there twice; choose another file")
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:

@@ -17,4 +17,6 @@ if TYPE_CHECKING:
 
 def routes(hub: Hub) -> list[Route]:
     """Every route of the API."""
-    return []
+    from bourn.hub.web import repositories
+
+    return [*repositories.routes(hub)]

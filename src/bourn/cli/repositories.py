@@ -1,0 +1,103 @@
+"""`bourn repositories list|add|remove`: what takes the readings of a running hub, changed while it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bourn.cli.api import HubJournal, HubUrl, TokenFile, find_hub
+from bourn.cli.status import PLAIN_COLUMNS, STYLES
+from bourn.hub.repositories.address import without_secrets
+
+PATHS = ("csv", "sqlite", "parquet")  # schemes whose rest is a path, or one with options
+
+app = typer.Typer(name="repositories", help="What takes a running hub's readings.", no_args_is_help=True)
+
+
+@app.command("list", epilog="Example: bourn repositories list")
+def list_(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: TokenFile = None) -> None:
+    """Each repository: how far it is, what it lacks, what went wrong; and those that are only remembered."""
+    hub = find_hub(journal, hub_url, token_file)
+    rows = hub.get("/api/repositories")["repositories"]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("REPOSITORY", "STATE"):
+        table.add_column(title, no_wrap=True)
+    for title in ("PLACE", "LAG", "WRITTEN", "RETRIES"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("LAST ERROR")
+    for row in rows:
+        state = row["state"]
+        style = STYLES.get(state, "")
+        table.add_row(
+            row["name"],
+            f"[{style}]{state}[/{style}]" if style else state,
+            f"{row['pos']:,}",
+            f"{row['lag']:,}",
+            f"{row.get('written', 0):,}",
+            f"{row.get('retries', 0):,}",
+            row["last_error"] or "",
+        )
+    console.print(table if rows else "no repository besides the journal")
+
+
+@app.command(epilog="Example: bourn repositories add csv:since-noon.csv --from now")
+def add(
+    url: Annotated[str, typer.Argument(help="The repository, like csv:more.csv (docs/repositories.md has them all).")],
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="now, oldest, or a place in the journal; default: where it was, or now."),
+    ] = None,
+    journal: HubJournal = "bourn.db",
+    hub_url: HubUrl = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Let another repository have what comes, also after the hub's next start."""
+    hub = find_hub(journal, hub_url, token_file)
+    body: dict[str, Any] = {"url": _absolute(url) if hub_url is None else url}
+    if start is not None:
+        body["from"] = int(start) if start.isdecimal() else start
+    answer = hub.post("/api/repositories", body)
+    if answer is None:
+        typer.echo("this is the journal itself, which has everything already")
+    elif answer["last_error"]:
+        typer.echo(f"added {answer['name']}; it is tried again until it works: {answer['last_error']}")
+    else:
+        typer.echo(f"added {answer['name']} at place {answer['pos']:,}, {answer['lag']:,} behind")
+
+
+@app.command(epilog="Example: bourn repositories remove csv:since-noon.csv --forget")
+def remove(
+    url: Annotated[str, typer.Argument(help="The repository, as `bourn repositories list` shows it.")],
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget how far it is, too: added again it begins anew.")
+    ] = False,
+    journal: HubJournal = "bourn.db",
+    hub_url: HubUrl = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Give that one no more; what it has stays."""
+    hub = find_hub(journal, hub_url, token_file)
+    shown = without_secrets(url)
+    names = [row["name"] for row in hub.get("/api/repositories")["repositories"]]
+    if shown not in names and hub_url is None and _absolute(shown) in names:
+        shown = _absolute(shown)
+    answer = hub.delete("/api/repositories?" + urlencode({"url": shown, "forget": str(forget).lower()}))
+    how = "removed" if answer["removed"] else "removed; it is still in the middle of something and ends after that:"
+    remembered = "" if forget else " (added again it goes on where it was)"
+    typer.echo(f"{how} {shown}{remembered}")
+
+
+def _absolute(url: str) -> str:
+    """A path is meant from here, not from where the hub was started."""
+    scheme, colon, rest = url.partition(":")
+    if colon and scheme.lower() in PATHS and rest:
+        path, mark, query = rest.partition("?")
+        return f"{scheme}:{os.path.abspath(path)}{mark}{query}"
+    return url

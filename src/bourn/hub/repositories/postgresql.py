@@ -1,0 +1,281 @@
+"""`postgresql://...`: a table of readings in PostgreSQL, each exactly once, by psycopg 3 (extra `postgres`).
+
+A batch goes by COPY into a temporary table and from there, in one statement, into the table, whose key (source, epoch,
+seq) leaves out what is there already; how far the hub is stands in the same transaction. So a batch whose commit nobody
+heard of is simply written again. Where TimescaleDB is in the database, the table becomes a hypertable by `time`.
+
+Tables, made where they are missing (NAME is `reading`, or what `?table=` says):
+
+    NAME           source, epoch, seq, sensor, time (timestamptz), val (json: exactly the value)
+    NAME_gap       source, epoch, first, last, reason: numbers that will never come
+    NAME_rejected  what PostgreSQL cannot hold as it is (a time beyond its calendar, say), as JSON text, and why
+    NAME_cursor    hub, pos: how far each hub's journal is in here
+    NAME_view      id, time, source, sensor, number (null where the value is none), val
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from bourn.hub.repositories import Unreachable
+from bourn.hub.repositories.address import quoted, secrets_of, without_secrets
+from bourn.spool.sqlite import Entry
+
+CONNECT_S = 5
+FIRST_TS, LAST_TS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+# A server that vanished without a word is given up within about half a minute; what the URL says comes first.
+PATIENCE = {
+    "connect_timeout": str(CONNECT_S),
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "application_name": "bourn",
+}
+COLUMNS = ("source", "epoch", "seq", "sensor", "time", "val")
+
+_CREATE = """
+CREATE TABLE {t} (source text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, sensor text NOT NULL,
+  time timestamptz NOT NULL, val json NOT NULL, PRIMARY KEY (source, epoch, seq{more_key}));
+CREATE TABLE {gap} (source text NOT NULL, epoch text NOT NULL, first bigint NOT NULL, last bigint NOT NULL,
+  reason text NOT NULL, PRIMARY KEY (source, epoch, first));
+CREATE TABLE {rejected} (source text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, reading text NOT NULL,
+  reason text NOT NULL, PRIMARY KEY (source, epoch, seq));
+CREATE TABLE {cursor} (hub text PRIMARY KEY, pos bigint NOT NULL);
+CREATE INDEX ON {t} (sensor, time);
+CREATE VIEW {view} AS SELECT source || ':' || epoch || ':' || seq AS id, time, source, sensor,
+  CASE json_typeof(val) WHEN 'number' THEN (val #>> '{{}}')::double precision END AS number, val FROM {t};
+"""
+
+
+class PostgreSQL:
+    """A table in PostgreSQL; `url` is shown and kept without its password."""
+
+    keeps = True
+    batch_rows = 10_000
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+            import psycopg.sql
+        except ImportError as e:
+            raise ImportError("PostgreSQL needs psycopg 3: pip install 'bourn[postgres]'") from e
+        self._psycopg = psycopg
+        self.url = without_secrets(url)
+        self._secrets = secrets_of(url)
+        head, mark, query = quoted(url).partition("?")
+        options = parse_qsl(query, keep_blank_values=True)
+        self.table = dict(options).get("table", "reading")
+        rest = [(name, value) for name, value in options if name != "table"]
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(head + (mark + urlencode(rest) if rest else ""))
+            for port in given.get("port", "").split(","):
+                if port and not port.isdecimal():
+                    raise ValueError(f"{port!r} is no port")
+        except psycopg.Error as e:
+            raise ValueError(self._clean(e)) from None
+        self._conninfo = psycopg.conninfo.make_conninfo(**{**PATIENCE, **given})
+        self._connection: Any = None
+        self._hub = ""
+        self.rejected = 0
+        parts = self.table.split(".")
+        if not all(parts) or len(parts) > 2:
+            raise ValueError(f"table={self.table} is no table's name; write NAME or SCHEMA.NAME")
+        self._names = {
+            name: psycopg.sql.Identifier(*parts[:-1], parts[-1] + suffix)
+            for name, suffix in (
+                ("t", ""),
+                ("gap", "_gap"),
+                ("rejected", "_rejected"),
+                ("cursor", "_cursor"),
+                ("view", "_view"),
+            )
+        }
+
+    def open(self, mark: str | None) -> None:
+        """Connect, and make the tables where they are missing.
+
+        Unreachable: no server answers, or it refuses. ValueError: there is such a table, and it is something else's.
+        """
+        self.close()
+        connection = self._connect()
+        self._connection = connection
+        try:
+            with connection.transaction():
+                connection.execute("SET TIME ZONE 'UTC'")
+                self._make_tables(connection)
+                # Its rows go with every commit. The time comes as milliseconds: exact, and quicker to write.
+                connection.execute(
+                    "CREATE TEMP TABLE IF NOT EXISTS bourn_incoming (source text, epoch text, seq bigint, sensor text,"
+                    " ts bigint, val json) ON COMMIT DELETE ROWS"
+                )
+        except self._psycopg.Error as e:
+            self.close()
+            raise Unreachable(self._clean(e)) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def resume(self, hub: str, place: int | None) -> int | None:
+        """Where its own transaction says it is, unless the journal remembers less: what comes again is recognised.
+
+        So a database that was restored from an older backup gets again what it lacks, as far as the journal has it.
+        """
+        self._hub = hub
+        with self._connection.transaction():
+            row = self._run("SELECT pos FROM {cursor} WHERE hub = %s", (hub,)).fetchone()
+        known = [pos for pos in (row[0] if row else None, place) if pos is not None]
+        return min(known, default=None)
+
+    def write(self, entries: list[Entry]) -> None:
+        """Store the entries and how far that is, in one transaction; committed when this returns.
+
+        What the database refuses is looked for, and put aside with the reason; the others are stored.
+        """
+        if not entries:
+            return
+        try:
+            try:
+                self._store(entries, entries[-1][0])
+            except self._psycopg.DataError:
+                self._store_patiently(entries)
+                self._store([], entries[-1][0])
+        except self._psycopg.Error as e:
+            raise OSError(self._clean(e)) from None
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def read(
+        self, sensor: str | None = None, since: int | None = None, until: int | None = None
+    ) -> Iterator[tuple[str, int, str, Any]]:
+        """The readings in the table by time, those of one source in their order."""
+        query = (
+            "SELECT source || ':' || epoch || ':' || seq, (extract(epoch FROM time) * 1000)::bigint, sensor, val::text"
+            " FROM {t} WHERE (%(sensor)s::text IS NULL OR sensor = %(sensor)s)"
+            " AND (%(since)s::timestamptz IS NULL OR time >= %(since)s)"
+            " AND (%(until)s::timestamptz IS NULL OR time < %(until)s) ORDER BY time, source, epoch, seq"
+        )
+        given = {"sensor": sensor, "since": _moment(since), "until": _moment(until)}
+        connection = self._connect()
+        try:
+            with connection.cursor("bourn_read") as rows:  # on the server: in pages, however many there are
+                rows.execute(self._psycopg.sql.SQL(query).format(**self._names), given)
+                for id, ts, name, val in rows:
+                    yield id, ts, name, json.loads(val)
+        finally:
+            connection.close()
+
+    def _connect(self) -> Any:
+        try:
+            return self._psycopg.connect(self._conninfo)
+        except self._psycopg.Error as e:
+            raise Unreachable(f"no connection: {self._clean(e)}") from None
+
+    def _run(self, query: str, values: tuple[Any, ...] | None = None, **more: Any) -> Any:
+        return self._connection.execute(self._psycopg.sql.SQL(query).format(**self._names, **more), values)
+
+    def _make_tables(self, connection: Any) -> None:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x426F726E,))  # two hubs that begin at once
+        quoted = self._names["t"].as_string(connection)
+        columns = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            (quoted,),
+        ).fetchall()
+        if columns:
+            missing = set(COLUMNS) - {name for (name,) in columns}
+            if missing:
+                raise ValueError(
+                    f"the table {self.table} is something else's (it has no {', '.join(sorted(missing))}); "
+                    "choose another with ?table=NAME"
+                )
+            return
+        timescale = connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
+        more = self._psycopg.sql.SQL(", time" if timescale else "")  # every key of a hypertable holds its time
+        self._run(_CREATE, more_key=more)
+        if timescale:
+            connection.execute("SELECT create_hypertable(%s::regclass, 'time')", (quoted,))
+
+    def _store(self, entries: list[Entry], place: int | None) -> None:
+        rows, gaps, odd = _sorted_out(entries)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            if rows:
+                with cursor.copy("COPY bourn_incoming FROM STDIN") as copy:
+                    copy.write("".join(rows))
+                self._run(
+                    "INSERT INTO {t} (source, epoch, seq, sensor, time, val) SELECT source, epoch, seq, sensor,"
+                    " timestamptz 'epoch' + ts * interval '1 ms', val FROM bourn_incoming ON CONFLICT DO NOTHING"
+                )
+            sql = self._psycopg.sql.SQL
+            if gaps:
+                query = sql("INSERT INTO {gap} VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING").format(**self._names)
+                cursor.executemany(query, gaps)
+            for one, reason in odd:
+                self._reject(one, reason)
+            if place is not None:
+                self._run(
+                    "INSERT INTO {cursor} VALUES (%s,%s) ON CONFLICT (hub) DO UPDATE SET pos = excluded.pos",
+                    (self._hub, place),
+                )
+        self.rejected += len(odd)
+
+    def _store_patiently(self, entries: list[Entry]) -> None:
+        """Store by halves, until what is refused stands alone and is put aside."""
+        try:
+            self._store(entries, None)
+        except self._psycopg.DataError as e:
+            if len(entries) > 1:
+                half = len(entries) // 2
+                self._store_patiently(entries[:half])
+                self._store_patiently(entries[half:])
+            else:
+                with self._connection.transaction():
+                    self._reject(entries[0], self._clean(e))
+                self.rejected += 1
+
+    def _reject(self, entry: Entry, reason: str) -> None:
+        _, stream, seq, sensor, ts, val = entry
+        self._run(
+            "INSERT INTO {rejected} VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING",
+            (stream.source, stream.epoch, seq, json.dumps([sensor, ts, val]), reason),
+        )
+
+    def _clean(self, e: BaseException) -> str:
+        """What the library says, in one line and without a secret."""
+        text = " ".join(str(e).split()) or type(e).__name__
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _sorted_out(entries: list[Entry]) -> tuple[list[str], list[Any], list[tuple[Entry, str]]]:
+    """Lines for COPY, gaps, and what cannot be stored with the reason."""
+    rows, gaps, odd = [], [], []
+    for entry in entries:
+        if len(entry) == 3:
+            gaps.append((entry[1].source, entry[1].epoch, *entry[2]))
+            continue
+        _, stream, seq, sensor, ts, val = entry
+        if not FIRST_TS <= ts <= LAST_TS:
+            odd.append((entry, "the time is beyond the years 1 to 9999"))
+            continue
+        kind = type(val)
+        if kind is int or kind is float:
+            text = repr(val)
+        else:  # JSON has no control character; of what COPY takes for its own only the backslash is left
+            text = json.dumps(val, ensure_ascii=False, separators=(",", ":")).replace("\\", "\\\\")
+        rows.append(f"{stream.source}\t{stream.epoch}\t{seq}\t{sensor}\t{ts}\t{text}\n")
+    return rows, gaps, odd
+
+
+def _moment(ts: int | None) -> datetime | None:
+    return None if ts is None else _1970 + min(max(ts, FIRST_TS), LAST_TS) * _MS

@@ -1,0 +1,137 @@
+"""Real servers on free ports of the loopback interface, for one test session; a missing one is a failure in CI only."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+START_S = 30
+POLL_S = 0.02  # between two looks at a starting server
+
+
+def missing(what):
+    """There is no such program here."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI needs {what}")
+    pytest.skip(f"there is no {what} here; `make tools` says how to get it")
+
+
+def free_port():
+    """A port that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    """Return when someone listens."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with status {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(POLL_S)
+    raise RuntimeError(f"{process.args[0]} does not listen")
+
+
+@contextlib.contextmanager
+def mosquitto(folder, port, *lines):
+    """A broker; ends with the block."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        missing("mosquitto")
+    config = Path(folder) / f"mosquitto-{port}.conf"
+    config.write_text("\n".join([f"listener {port} 127.0.0.1", "allow_anonymous true", *lines, ""]))
+    process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def postgres_programs():
+    """The folder of Debian's newest PostgreSQL server, or of the one on PATH."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
+    found = folders[-1] if folders else shutil.which("initdb")
+    return None if found is None else Path(found).parent
+
+
+class Postgres:
+    """A database server of a user that is not root: `start`, `kill` -9, `stop`; `conninfo` and `url` name it."""
+
+    def __init__(self, folder, fsync=False):
+        programs = postgres_programs()
+        if programs is None:
+            missing("PostgreSQL (apt install postgresql)")
+        self._programs = programs
+        self._data = Path(folder) / "pg"
+        self._as_user = []
+        if os.geteuid() == 0:  # it refuses to run as root
+            self._as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            self._data.mkdir()
+            os.chown(self._data, 65534, 65534)
+            for parent in self._data.parents:
+                with contextlib.suppress(PermissionError):
+                    if parent.stat().st_uid == 0 and str(parent).startswith(os.environ.get("TMPDIR", "/tmp") + "/"):
+                        parent.chmod(parent.stat().st_mode | 0o011)
+        self.port = free_port()
+        self.conninfo = f"host=127.0.0.1 port={self.port} user=bourn dbname=postgres"
+        self.url = f"postgresql://bourn@127.0.0.1:{self.port}/postgres"
+        self.process = None
+        self._fsync = "on" if fsync else "off"
+        initdb = [str(programs / "initdb"), "-D", str(self._data), "-U", "bourn", "-A", "trust", "-N", "-E", "UTF8"]
+        subprocess.run([*self._as_user, *initdb], check=True, **self._quiet())
+
+    def start(self):
+        """When this returns it answers."""
+        options = ["-k", str(self._data), "-h", "127.0.0.1", "-p", str(self.port), "-c", f"fsync={self._fsync}"]
+        command = [*self._as_user, str(self._programs / "postgres"), "-D", str(self._data), *options]
+        self.process = subprocess.Popen(command, **self._quiet())
+        wait_for_port(self.port, self.process)
+        end = time.monotonic() + START_S  # it listens before it answers
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode and time.monotonic() < end:
+            time.sleep(POLL_S)
+
+    def kill(self):
+        """kill -9, of every process of it at once."""
+        self.process.send_signal(signal.SIGSTOP)  # so that no new one comes while they are counted
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(family, 30)
+        self.process.wait(30)
+        self.process = None
+
+    def stop(self):
+        """End it at once, whoever is connected."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)  # its "fast" shutdown; SIGTERM would wait for clients
+            self.process.wait(30)
+            self.process = None
+
+    @staticmethod
+    def _quiet():
+        return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+
+
+@contextlib.contextmanager
+def postgresql(folder):
+    """A database server; gives its connection string."""
+    server = Postgres(folder)
+    try:
+        server.start()
+        yield server.conninfo
+    finally:
+        server.stop()
