@@ -312,7 +312,15 @@ class HubPlan:
             repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
-        hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure, self.limits, _note)
+        hub = Hub(
+            self.journal,
+            self.listen,
+            self.in_flight,
+            self.network_in_flight,
+            self.insecure,
+            limits=self.limits,
+            say=_note,
+        )
         doing = ""
         try:
             for repository in repositories:
