@@ -22,7 +22,7 @@ from bourn.clock import Clock
 from bourn.spool.stored import PAGE
 
 POLICIES = ("block", "drop_oldest")
-LEAST_BYTES = 1 << 20
+LEAST_BYTES = 2 << 20
 MOST_QUARANTINED = 10_000  # poisoned readings kept for looking at; the oldest go first
 MOST_WAL_BYTES = 256 << 20
 MOST_BATCH_BYTES = 64 << 20
@@ -54,12 +54,12 @@ class Limits(NamedTuple):
         if self.hold_s < 0:
             raise ValueError("a repository that is behind cannot be waited for less than no time")
 
-    # Of `bytes`, a sixth is for what is not yet in its place: the WAL, and one batch.
+    # Of `bytes`, a fifth is for what is not yet in its place: the WAL, and one batch.
 
     @property
     def high(self) -> int:
         """Bytes in use in the database from which on it is full."""
-        return self.bytes - self.bytes // 6
+        return self.bytes - self.bytes // 5
 
     @property
     def wal_bytes(self) -> int:
