@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bourn.spool.sqlite_file import JournalError, check_version, lock_journal, open_journal, read_only
+from bourn.spool.sqlite_file import TABLES, JournalError, check_version, lock_journal, open_journal, read_only
 
 PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
 
@@ -116,7 +116,9 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
     db = None
     try:
         db = read_only(path)
-        check_version(db, path)
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables >= TABLES:  # a repository in SQLite has other tables, and can be read all the same
+            check_version(db, path)
         yield db
     except sqlite3.DatabaseError as e:
         raise JournalError(f"{path} cannot be read as a journal: {e}") from e
