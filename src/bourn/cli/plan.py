@@ -7,6 +7,7 @@ task after another, a tick apart: what is not aligned never wakes together just 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,10 @@ MOST_WAKES = 150_000  # simulated; what comes more often in a day is counted up 
 MOST_TASKS = 50
 TICK_MS = 10
 THINGFLOW_LONGEST_MS = 10_485_000  # beyond, its scheduler raises
-COLUMNS = 60  # of the timeline
+COLUMNS = 60  # of the timeline, where nobody says how wide the terminal is
+MOST_COLUMNS = 120  # a second each
+LEAST_COLUMNS = 20
+BAR = 20  # columns of the longest bar
 DRAWN_MS = 120_000
 
 
@@ -152,21 +156,23 @@ def spoken(ms: int) -> str:
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:g} s"
 
 
-def timeline(intervals: list[int], slacks: list[int], until_ms: int = DRAWN_MS) -> list[tuple[str, str]]:
+def timeline(
+    intervals: list[int], slacks: list[int], until_ms: int = DRAWN_MS, columns: int = COLUMNS
+) -> list[tuple[str, str]]:
     """(label, line) of the picture: an axis, a row for each task, and when the device wakes."""
     runs = planned(intervals, slacks, until_ms + 1)
 
     def column(ms: int) -> int:
-        return round(ms * COLUMNS / until_ms)
+        return round(ms * columns / until_ms)
 
     def row(times: list[int], mark: str) -> str:
         marked = {column(ms) for ms in times}
-        return "".join(mark if i in marked else "·" for i in range(COLUMNS + 1))
+        return "".join(mark if i in marked else "·" for i in range(columns + 1))
 
-    axis = [" "] * (COLUMNS + 6)
+    axis = [" "] * (columns + 6)
     for quarter in range(5):
         text = f"{quarter * until_ms / 4000:g}" + (" s" if quarter == 4 else "")
-        at = COLUMNS * quarter // 4
+        at = columns * quarter // 4
         axis[at : at + len(text)] = text
     rows = [("", "".join(axis).rstrip())]
     rows += [
@@ -196,6 +202,35 @@ def rates(intervals: list[int], slacks: list[int], slack: str) -> list[tuple[str
     return ways
 
 
+def print_timeline(intervals: list[int], slacks: list[int], terminal: int) -> None:
+    """Print the picture, as wide as the terminal lets it be."""
+    width = max(len("wake-ups"), *(len(f"every {spoken(interval)}") for interval in intervals))
+    room = terminal - width - len("  ") - len("120 s")  # the end of the axis stands out
+    columns = min(MOST_COLUMNS, max(LEAST_COLUMNS, room - room % 4))
+    for label, line in timeline(intervals, slacks, columns=columns):
+        wakes = label == "wake-ups"
+        name = typer.style(label.ljust(width), bold=wakes)
+        typer.echo(f"{name}  {typer.style(line, fg='green' if wakes else None, dim=not label)}".rstrip())
+
+
+def print_rates(ways: list[tuple[str, float | None]], battery: Battery | None, terminal: int) -> None:
+    """Print the table of the ways to wake, with bars where the terminal has room for them."""
+    width = max(len(name) for name, _ in ways)
+    head = f"{'':{width}}  {'an hour':>10}  {'a day':>12}" + (f"  {'battery':>12}" if battery else "")
+    bar = max(0, min(BAR, terminal - len(head) - len("  ")))
+    least = min(a_day for _, a_day in ways if a_day is not None)
+    most = ways[0][1] or 1
+    typer.echo(f"\n{head}")
+    for name, a_day in ways:
+        if a_day is None:
+            typer.echo(f"{name:{width}}  refuses an interval above {spoken(THINGFLOW_LONGEST_MS)}")
+            continue
+        line = f"{name:{width}}  {_number(a_day / 24):>10}  {_number(a_day):>12}"
+        line += f"  {_lasts(battery.days(a_day)):>12}" if battery else ""
+        line += f"  {'█' * max(1, round(bar * a_day / most))}" if bar > 4 else ""
+        typer.echo(typer.style(line, fg="green" if a_day == least else None))
+
+
 def print_plan(texts: list[str], slack: str, battery: Battery | None) -> None:
     """Print the picture, the table and the estimate. ValueError says what is wrong with an interval or the slack."""
     if len(texts) > MOST_TASKS:
@@ -205,24 +240,9 @@ def print_plan(texts: list[str], slack: str, battery: Battery | None) -> None:
     for field in ("mah", "volt", "wake_mj", "sleep_ua") if battery else ():
         if not 0 <= getattr(battery, field) < 1e12:
             raise ValueError(f"the battery's figures are 0 or more, not {getattr(battery, field):g}")
-    rows = timeline(intervals, slacks)
-    width = max(24, *(len(label) for label, _ in rows))
-    for label, line in rows:
-        wakes = label == "wake-ups"
-        name = typer.style(label.ljust(width), bold=wakes)
-        typer.echo(f"{name}  {typer.style(line, fg='green' if wakes else None, dim=not label)}".rstrip())
-    ways = rates(intervals, slacks, slack)
-    least = min(a_day for _, a_day in ways if a_day is not None)
-    most = ways[0][1] or 1
-    typer.echo(f"\n{'':{width}}  {'an hour':>10}  {'a day':>12}" + (f"  {'battery':>12}" if battery else ""))
-    for name, a_day in ways:
-        if a_day is None:
-            typer.echo(f"{name:{width}}  refuses an interval above {spoken(THINGFLOW_LONGEST_MS)}")
-            continue
-        line = f"{name:{width}}  {_number(a_day / 24):>10}  {_number(a_day):>12}"
-        line += f"  {_lasts(battery.days(a_day)):>12}" if battery else ""
-        line += f"  {'█' * max(1, round(20 * a_day / most))}"
-        typer.echo(typer.style(line, fg="green" if a_day == least else None))
+    terminal = shutil.get_terminal_size().columns  # 80 where it is none
+    print_timeline(intervals, slacks, terminal)
+    print_rates(rates(intervals, slacks, slack), battery, terminal)
     if battery:
         typer.echo(
             f"\n{battery.mah:g} mAh at {battery.volt:g} V, {battery.wake_mj:g} mJ a wake-up, {battery.sleep_ua:g} µA "
