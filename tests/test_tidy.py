@@ -90,9 +90,6 @@ CPYTHON_ONLY = {
     "shared_ring.py": "it maps memory",
     "device/connections/thread_queue.py": "in a hub's process",
     "device/connections/shared_memory.py": "it maps memory",
-    "spool/sqlite_file.py": "the hub's journal",
-    "spool/stored.py": "the hub's journal",
-    "spool/retention.py": "the hub's journal",
 }
 
 # What device code may import: modules that MicroPython has, and two that stdlib/ brings.
@@ -122,6 +119,7 @@ THIRD_PARTY = {
     "obstore": ["hub/repositories/object_store.py"],
     "psycopg": ["hub/adapters/postgres_table.py", "hub/repositories/postgresql.py"],
     "pyarrow": ["hub/repositories/parquet_table.py"],
+    "cryptography": ["cli/certificate.py"],
     "psutil": ["device/sensors/system.py", "hub/"],
     "rich": ["cli/", "hub/repositories/screen.py"],
     "sse_starlette": ["hub/web/"],

@@ -23,13 +23,17 @@ def read_key(text):
     return key
 
 
-def load_key(path, source):
-    """The key of `source` in the file `path`, which has a line `source key` for each. OSError, ValueError."""
+def prover(path, source):
+    """A function that makes the proofs of `source`, whose line `source key` is in the file `path`.
+
+    OSError, ValueError when it can't be read or has no such line.
+    """
     with open(path) as file:
         for line in file:
             words = line.split()
             if len(words) == 2 and words[0] == source:
-                return read_key(words[1])
+                key = read_key(words[1])
+                return lambda *said: make_proof(key, *said)
     raise ValueError(
         "%s has no key for %s; `bourn keys add %s` on the hub's machine makes one" % (path, source, source)
     )

@@ -114,14 +114,15 @@ class OutputThing:
 
     def _guarded(self, branch):
         on_next = _target(branch)
+        failed = self._failed
         if hasattr(on_next, "guarded"):  # generated code (fuse.py) has the guard inside
-            return on_next.guarded(self._failed, branch)
+            return on_next.guarded(failed, branch)
 
         def emit(x):
             try:
                 on_next(x)
             except Exception as e:
-                self._failed(branch, e)
+                failed(branch, e)
 
         return emit
 

@@ -199,3 +199,25 @@ def test_the_command(tmp_path: Path) -> None:
     ):
         wrong = bourn(tmp_path, *words)
         assert wrong.returncode == 2 and said in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+
+
+def test_sensors_in_processes_prove_their_keys_and_those_without_say_what_is_missing(tmp_path: Path) -> None:
+    assert bourn(tmp_path, "keys", "add", "s1", "s2", "--journal", "j.db", "--out", "sensors.keys").returncode == 0
+    key = (tmp_path / "sensors.keys").read_text().split()[1]
+    with processes.hub(tmp_path, "--require-keys") as hub:
+        url = processes.url_of(hub)
+        options = ("--num-sensors", "2", "--every", "0.05", "--keys", "sensors.keys")
+        with processes.sensors(tmp_path, url, *options, "--micropython", processes.micropython()) as both:
+            processes.until(lambda: len(processes.stored_of(tmp_path)) == 2, "readings of both sources")
+            for process in both.remember():
+                assert key not in " ".join(process.cmdline()), "a key that `ps` shows is none"
+            both.interrupt()
+            assert both.ended() == 0
+        stored = processes.count(tmp_path)
+        bare = bourn(tmp_path, "sensors", "--hub", url, "--num-sensors", "1", "--outbox", "others", "--for", "2")
+        assert "wants a key; `bourn keys add s1` there" in bare.stdout, bare
+        assert processes.count(tmp_path) == stored == sum(processes.check_complete(tmp_path).values())
+        hub.interrupt()
+        assert hub.ended() == 0
+    wrong = bourn(tmp_path, "sensors", "--hub", url, "--num-sensors", "3", "--keys", "sensors.keys", "--for", "2")
+    assert wrong.returncode == 2 and "has no key for s3; `bourn keys add s3`" in wrong.stderr

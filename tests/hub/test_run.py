@@ -58,9 +58,10 @@ def nodes(running: Program) -> dict[str, psutil.Process]:
     """The sensors' processes by the names of their sources."""
     found = {}
     for process in running.remember():
-        for argument in process.cmdline():
-            if argument.startswith("{"):
-                found[json.loads(argument)["source"]] = process
+        words = process.cmdline()
+        if "bourn.device.node" in words:
+            settings = json.loads("".join(words[words.index("bourn.device.node") + 1 :]))
+            found[settings["source"]] = process
     return found
 
 

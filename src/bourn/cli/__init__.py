@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
-from bourn.cli import keys, repositories
+from bourn.cli import keys as keys_command
+from bourn.cli import repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
-from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
-from bourn.spool.sqlite import JournalError, Limits
+from bourn.spool.sqlite import JournalError
 
 CONNECTIONS = ("socket",)  # pipe and shared_memory come with the issue Hub
 
@@ -36,7 +36,20 @@ app = typer.Typer(
 )
 
 
-app.add_typer(keys.app)
+app.add_typer(keys_command.app)
+app.add_typer(repositories.app)
+
+
+@app.command(epilog="Example: bourn certificate hub.local 192.0.2.7 --out certificates")
+def certificate(
+    names: Annotated[list[str], typer.Argument(help="What sensors call the hub: host names and addresses.")],
+    out: Annotated[str, typer.Option(help="The folder for ca.pem, ca.key, hub.pem and hub.key.")] = ".",
+) -> None:
+    """A certificate for `bourn hub --listen tls://...`, and an authority of your own that vouches for it."""
+    from bourn.cli.certificate import print_certificate
+
+    print_certificate(names, out)
+
 
 # What typer's parser raises for a wrong option. It exports only this member of the family.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
@@ -45,8 +58,6 @@ UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 class Wrong(Exception):
     """What the user asked for cannot be done; the text says why and what to do. Exit status 2."""
 
-
-app.add_typer(repositories.app)
 
 # -- options that several commands share
 
@@ -89,7 +100,13 @@ WebTokenFile = Annotated[
 LogFormat = Annotated[str, typer.Option(help="What happens to the hub, on standard error: text | json.")]
 LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info | warning | error.")]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Allow addresses that others can reach.")]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Allow others to reach it unencrypted, and to write without a key.")
+]
+RequireKeys = Annotated[bool, typer.Option("--require-keys", help="Ask every source for its key, local ones too.")]
+KeyFile = Annotated[
+    str | None, typer.Option("--keys", help="The sensors' keys: a file that `bourn keys add` wrote.", metavar="FILE")
+]
 
 
 @app.command(
@@ -104,6 +121,7 @@ def run(
     network_in_flight: NetworkInFlight = 5,
     system_data: SystemData = False,
     config: Config = None,
+    keys: KeyFile = None,
     journal: Journal = "bourn.db",
     outbox: Outbox = "bourn.outbox",
     csv_file: CsvFile = None,
@@ -112,10 +130,6 @@ def run(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
-    journal_bytes: JournalBytes = None,
-    keep: Keep = None,
-    hold: Hold = None,
-    when_full: WhenFull = "block",
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
     micropython: MicroPython = "auto",
@@ -124,7 +138,7 @@ def run(
     """Sensors, hub and page on this machine, until Ctrl-C."""
     _check_connection(connection)
     _log(log_level, log_format)
-    sensors = _sensors(num_sensors, every, system_data, config)
+    sensors = _sensors(num_sensors, every, system_data, config, keys)
     hub = HubPlan(
         journal,
         f"tcp://127.0.0.1:{port}",
@@ -137,7 +151,6 @@ def run(
         web,
         no_web,
         False,
-        limits_of(journal_bytes, keep, hold, when_full),
     )
     asyncio.run(_main(hub, None, sensors, outbox, _interpreter(micropython), _duration(seconds, "--for")))
 
@@ -155,32 +168,19 @@ def hub(
     web: Web = None,
     no_web: NoWeb = False,
     web_token_file: WebTokenFile = None,
-    journal_bytes: JournalBytes = None,
-    keep: Keep = None,
-    hold: Hold = None,
-    when_full: WhenFull = "block",
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
     insecure: Insecure = False,
+    require_keys: RequireKeys = False,
     seconds: Seconds = None,
 ) -> None:
     """The hub alone: takes what sensors send, here or on other machines."""
     _log(log_level, log_format)
     plan = HubPlan(
-        journal,
-        listen,
-        in_flight,
-        network_in_flight,
-        csv_file,
-        to,
-        log_to_screen,
-        log_to_plot,
-        web,
-        no_web,
-        insecure,
-        limits_of(journal_bytes, keep, hold, when_full),
+        journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, no_web, insecure
     )
     plan.token_file = web_token_file
+    plan.require_keys = require_keys
     asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
 
 
@@ -191,6 +191,7 @@ def sensors(
     every: Every = None,
     system_data: SystemData = False,
     config: Config = None,
+    keys: KeyFile = None,
     outbox: Outbox = "bourn.outbox",
     micropython: MicroPython = "auto",
     seconds: Seconds = None,
@@ -202,7 +203,7 @@ def sensors(
         check_url(hub)
     except ValueError as e:
         raise Wrong(str(e)) from e
-    specs = _sensors(num_sensors, every, system_data, config)
+    specs = _sensors(num_sensors, every, system_data, config, keys)
     asyncio.run(_main(None, hub, specs, outbox, _interpreter(micropython), _duration(seconds, "--for")))
 
 
@@ -286,14 +287,13 @@ class HubPlan:
         web: str | None,
         no_web: bool,
         insecure: bool,
-        limits: Limits,
     ) -> None:
-        self.limits = limits
         self.journal = journal
         self.listen = listen
         self.in_flight = in_flight
         self.network_in_flight = network_in_flight
         self.insecure = insecure
+        self.require_keys = False
         self.token_file: str | None = None
         self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
         self.plot = plot or web is not None
@@ -312,15 +312,7 @@ class HubPlan:
             repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
-        hub = Hub(
-            self.journal,
-            self.listen,
-            self.in_flight,
-            self.network_in_flight,
-            self.insecure,
-            limits=self.limits,
-            say=_note,
-        )
+        hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure, self.require_keys)
         doing = ""
         try:
             for repository in repositories:
@@ -352,11 +344,6 @@ def _remedy(e: Exception, doing: str) -> str:
     return str(e)
 
 
-def _note(text: str) -> None:
-    """Long work at the start, such as an older journal that becomes one of today's format."""
-    sys.stderr.write(f"bourn: {text}\n")
-
-
 def _check_connection(connection: str) -> None:
     if connection.replace("_", "-") not in CONNECTIONS:
         raise Wrong(f"there is no connection {connection!r} yet; use {' or '.join(CONNECTIONS)}")
@@ -372,7 +359,9 @@ def _log(level: str, form: str) -> None:
     start_log(level, form)
 
 
-def _sensors(num: int, every: str | None, system_data: bool, config: str | None) -> list[SensorSettings]:
+def _sensors(
+    num: int, every: str | None, system_data: bool, config: str | None, keys: str | None
+) -> list[SensorSettings]:
     period = _duration(every, "--every")
     if config:
         specs = load_config(config)
@@ -382,6 +371,7 @@ def _sensors(num: int, every: str | None, system_data: bool, config: str | None)
         specs = demo_sensors(num)
     for spec in specs:
         spec.every = period or spec.every
+        spec.keys = os.path.abspath(keys) if keys else spec.keys
     return specs
 
 
@@ -471,7 +461,7 @@ def main(argv: list[str] | None = None) -> None:
             typer.echo(context.get_help() if context else text)
         else:
             sys.stderr.write(f"bourn: {text.rstrip('.')}; see {context.command_path if context else 'bourn'} --help\n")
-    except (Wrong, ConfigError, LimitError, JournalError, KeysError) as e:
+    except (Wrong, ConfigError, JournalError, KeysError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
     except ApiError as e:

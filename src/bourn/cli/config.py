@@ -24,6 +24,7 @@ class SensorSettings(msgspec.Struct, forbid_unknown_fields=True):
     kind: str = "random"
     every: str | float | None = None
     options: dict[str, Any] = {}
+    keys: str | None = None
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from bourn.cli.config import ConfigError
 RESTART_S = 1.0  # after which a node that died is started again
 STOP_S = 3.2  # in which nodes have to end; then they are killed
 SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
+ARGUMENT_BYTES = 240  # of one argument of a node; it puts them together
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 
 
@@ -81,7 +82,7 @@ class NodeProcess:
                 self._interpreter,
                 "-m",
                 "bourn.device.node",
-                json.dumps(self.settings),
+                *_arguments(self.settings),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -119,6 +120,12 @@ class NodeProcess:
                 except ConfigError as e:
                     self._broken(str(e))
                     return
+
+
+def _arguments(settings: dict[str, Any]) -> list[str]:
+    """The settings in pieces: MicroPython dies of an argument of more than 255 bytes."""
+    text = json.dumps(settings)
+    return [text[i : i + ARGUMENT_BYTES] for i in range(0, len(text), ARGUMENT_BYTES)]
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:

@@ -43,6 +43,7 @@ class Supervisor:
                     "hub": self._hub_url,
                     "outbox": os.path.abspath(os.path.join(outbox, s.name)),
                     "sensors": [{**s.options, "kind": s.kind, "name": s.name, "every": s.every}],
+                    "keys": s.keys,
                 },
                 micropython if s is sensors[-1] and KINDS[s.kind][0] != "system" else None,
                 _say,

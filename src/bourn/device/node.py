@@ -1,8 +1,10 @@
 """A program that runs sensors and sends their readings: one source, one outbox, one thread.
 
 Started as `python -m bourn.device.node SETTINGS` or `micropython -m bourn.device.node SETTINGS`, where SETTINGS is
-one JSON object: {"source": "s1", "hub": "tcp://127.0.0.1:7007", "outbox": "folder", "sensors": [{"kind": "random",
-"name": "s1", "every": 5}], "outbox_bytes": 1048576, "policy": "drop_oldest", "at_once": true}.
+one JSON object, in one argument or several (MicroPython dies of one of more than 255 bytes): {"source": "s1", "hub":
+"tcp://127.0.0.1:7007", "outbox": "folder", "sensors": [{"kind": "random", "name": "s1", "every": 5}], "outbox_bytes":
+1048576, "policy": "drop_oldest", "at_once": true, "keys": "sensors.keys"}. The file "keys" has a line `source key` for
+the source; it is needed where the hub asks who writes.
 
 It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
 stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output.
@@ -17,6 +19,7 @@ from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
 from bourn.device.sensors import make_sensor
 from bourn.grid import phase_of
+from bourn.proof import prover
 from bourn.scheduler import Scheduler
 from bourn.sensor import SensorAsOutputThing
 from bourn.spool.segments import SegmentSpool
@@ -37,6 +40,8 @@ class Node:
             policy=settings.get("policy", "drop_oldest"),
         )
         self.sender = Sender(settings["hub"], settings["source"], spool, self.clock)
+        if settings.get("keys"):
+            self.sender.prove = prover(settings["keys"], settings["source"])
         self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
         self.things = []
         for sensor in sensors:
@@ -74,7 +79,7 @@ class Node:
 def main(argv) -> int:
     """Run a node from the command line; the exit status."""
     try:
-        node = Node(json.loads(argv[1]))
+        node = Node(json.loads("".join(argv[1:])))
     except (IndexError, KeyError, ValueError, TypeError, ImportError, OSError) as e:
         sys.stderr.write("bourn node: %s: %s\n" % (type(e).__name__, e))
         return 2

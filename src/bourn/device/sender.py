@@ -13,7 +13,7 @@ import select
 from bourn import wire
 from bourn._compat.system import random_bytes, runtime
 from bourn.clock import Clock
-from bourn.device.connections import check_url, open_connection, opens_once
+from bourn.device.connections import check_url, open_connection, opens_once, socket_interest
 from bourn.device.framing import FRAME_BYTES, check_reading, data_frame
 from bourn.spool import Gap
 from bourn.spool.follower import Follower
@@ -27,18 +27,15 @@ QUIET_MS = 30000  # the same while nothing is expected; after twice the time the
 FOREVER_MS = 1 << 28
 
 
-def _interest(writing):
-    """What to poll a socket for."""
-    return select.POLLIN | (select.POLLOUT if writing else 0)
-
-
 class Sender:
     """A sink for SensorEvents: each is put into the outbox `spool`, and from there to the hub at `url`.
 
     `wait(ms)` does the network's work; give it to the Scheduler. A reading that no hub could store (NaN, a wrong name)
     is refused here and counted; one that the spool's policy refuses, too. `connect(url)` opens the connection,
-    `poller` waits for it (select.poll).
+    `poller` waits for it (select.poll). `prove(hub, source, epoch, nonce)` answers a hub that wants to know who writes.
     """
+
+    prove = None
 
     def __init__(
         self, url: str, source: str, spool, clock=None, connect=open_connection, random=random_bytes, poller=None
@@ -73,7 +70,7 @@ class Sender:
         self._channel = None
         self._polled = None  # of the channel, what the poller takes
         self._fileno = -1
-        self._interest = _interest
+        self._interest = socket_interest
         self._decoder: wire.Decoder | None = None
         self._out = b""  # bounded by the credit: what the socket did not take yet
         self._epoch: str | None = None  # of the last HELLO
@@ -187,7 +184,7 @@ class Sender:
             self._fail("cannot reach %s: %s" % (self._place, e))
             return
         self._channel = channel
-        self._interest = getattr(channel, "interest", _interest)
+        self._interest = getattr(channel, "interest", socket_interest)
         polled = self._polled = getattr(channel, "polled", channel)
         self._fileno = polled.fileno()
         self.poller.register(polled, select.POLLIN | select.POLLOUT)
@@ -248,9 +245,12 @@ class Sender:
                 self._wanted = max(0, self._wanted - values[0])
         elif kind == wire.PING:
             self._say(wire.PONG, values[0])
-        elif kind == wire.REFUSE:
+        elif kind == wire.CHALLENGE and self.prove:
+            self._say(wire.PROOF, self.prove(values[1], self.source, self._epoch, values[0]))
+        elif kind == wire.REFUSE or kind == wire.CHALLENGE:
             self._attempts += 4  # it will not be better in a moment
-            self._fail("the hub refused: %s" % values[1])
+            why = values[1] if kind == wire.REFUSE else "it wants a key; `bourn keys add %s` there" % self.source
+            self._fail("the hub refused: %s" % why)
         elif kind == wire.PONG:
             if not self._follower.in_flight:
                 self._follower.rewind(self.spool.acked())  # a Gap whose ack was lost on an older link goes again

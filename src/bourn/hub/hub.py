@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bourn.hub.connections import Invitation, Listener, listen
+from bourn.hub.connections import Invitation, Listener, listen, open_to_others
 from bourn.hub.control_file import remove_control, write_control
 from bourn.hub.ingest import Ingest
 from bourn.hub.keys import Keys
@@ -21,7 +21,7 @@ from bourn.hub.repositories.driver import Driver, Start
 from bourn.hub.repositories.plot import Plot
 from bourn.hub.repositories.roster import Roster
 from bourn.hub.snapshot import SAMPLE_S, Snapshots
-from bourn.spool.sqlite import JournalFull, Limits, SqliteSpool
+from bourn.spool.sqlite import SqliteSpool
 
 if TYPE_CHECKING:
     from bourn.hub.web.app import Page
@@ -43,14 +43,12 @@ class Hub:
         network_in_flight: int | None = None,
         insecure: bool = False,
         require_keys: bool = False,
-        limits: Limits | None = None,
-        say: Callable[[str], Any] | None = None,
     ) -> None:
         """`require_keys`: nobody is trusted, wherever it connects from."""
         self._listen_urls = [listen_url] if isinstance(listen_url, str) else list(listen_url)
         self._insecure = insecure
         self._require_keys = require_keys
-        self.journal = SqliteSpool(journal, limits=limits, say=say)
+        self.journal = SqliteSpool(journal)
         try:
             self.ingest = Ingest(self.journal, in_flight, network_in_flight)
             self.ingest.keys = Keys(journal + ".keys")
@@ -61,6 +59,7 @@ class Hub:
         self.plot: Plot | None = None
         self.page: Page | None = None
         self.stored = 0
+        self._rows_before = self.journal.rows
         self._listeners: list[Listener] = []
         self._ingesting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -99,16 +98,14 @@ class Hub:
         """Let links in. ValueError or OSError, naming the URL, when one of them can't be listened at."""
         for url in self._listen_urls:
             try:
-                self._listeners.append(await listen(url, self._make_link, self._insecure))
+                trusted = not self._require_keys and (self._insecure or not open_to_others(url))
+                self._listeners.append(await listen(url, partial(Link, self.ingest, trusted), self._insecure))
             except OSError as e:
                 e.filename = url
                 raise
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
         self._tick()
         told(logging.INFO, "started", f"listening at {', '.join(self.urls)}, journal {self.journal.path}", url=self.url)
-
-    def _make_link(self) -> Link:
-        return Link(self.ingest, not self._require_keys)
 
     async def serve_page(self, host: str, port: int, token: str | None = None) -> str:
         """Serve the page and the API, and leave the control file by which commands find them.
@@ -147,11 +144,8 @@ class Hub:
         if self.page is not None:
             remove_control(self.journal.path)
             await self.page.close()
-        try:
-            self.journal.close()
-        except (sqlite3.Error, JournalFull) as e:  # what there was no room for was never acknowledged
-            self.ingest.last_error = self.ingest.last_error or str(e)
-        self.stored = self.journal.counters["appended"]
+        self.stored = self.journal.rows - self._rows_before
+        self.journal.close()
         told(logging.INFO, "stopped", f"stored {self.stored} readings", stored=self.stored)
 
     def status(self, points_after: int = 0) -> dict[str, Any]:

@@ -19,6 +19,8 @@ A driver is a file here with `check(url)`, `open_link(url)`, which do what the f
 `ONCE = True`. `bourn.hub.connections` has the other ends.
 """
 
+import select
+
 # scheme: (file, how a URL looks)
 DRIVERS = {
     "tcp": ("tcp", "tcp://127.0.0.1:7007"),
@@ -49,6 +51,11 @@ def check_url(url: str) -> str:
 def open_connection(url: str):
     """A channel that is connecting to the hub at `url`. OSError when it cannot be reached."""
     return driver(url).open_link(url)
+
+
+def socket_interest(writing):
+    """What to poll a channel for that is a socket."""
+    return select.POLLIN | (select.POLLOUT if writing else 0)
 
 
 def opens_once(url: str) -> bool:

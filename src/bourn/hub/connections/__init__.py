@@ -5,6 +5,9 @@
         ValueError: not a URL of this kind. OSError: the address is taken or not ours.
     check_free(url, insecure)
         Raises what `listen` would, and takes nothing: asked before anything is written anywhere.
+    open_to_others(url) -> bool
+        True if whoever connects may be somebody else, on another machine; those have to prove who they are. A
+        connection that is encrypted says so; one that is not is refused there without `insecure`.
     listener.url
         The URL that senders connect to, with the port that was really taken.
     await listener.invite() -> Invitation
@@ -56,6 +59,7 @@ MakeLink = Callable[[], asyncio.Protocol]
 # scheme: (file, how a URL looks)
 DRIVERS = {
     "tcp": ("tcp", "tcp://127.0.0.1:7007"),
+    "tls": ("tls", "tls://0.0.0.0:7443?cert=hub.pem&key=hub.key"),
     "unix": ("unix", "unix:bourn.sock"),
     "pipe": ("pipe", "pipe:"),
     "queue": ("thread_queue", "queue:hub"),
@@ -70,6 +74,11 @@ def driver(url: str) -> Any:
         known = ", ".join(DRIVERS[k][1] for k in sorted(DRIVERS))
         raise ValueError(f"there is no connection {url!r}; a hub can listen at URLs like: {known}")
     return importlib.import_module(f"bourn.hub.connections.{DRIVERS[name][0]}")
+
+
+def open_to_others(url: str) -> bool:
+    """True if whoever connects may be somebody else, who has to prove the key of its source."""
+    return bool(getattr(driver(url), "open_to_others", lambda url: False)(url))
 
 
 def check_free(url: str, insecure: bool = False) -> None:
