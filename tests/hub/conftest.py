@@ -5,7 +5,14 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from servers import Postgres
+from servers import Postgres, free_port, s3_server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3, for the session."""
+    with s3_server(free_port()) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

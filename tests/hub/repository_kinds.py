@@ -11,9 +11,11 @@ import pytest
 from servers import Postgres
 
 from bourn.hub.repositories import Appender, Repository, readings
+from bourn.hub.repositories.batch_files import folder_of_files
 from bourn.hub.repositories.csv_file import CsvFile
 from bourn.hub.repositories.driver import Driver, Start
 from bourn.hub.repositories.memory import Memory
+from bourn.hub.repositories.object_store import objects_in_store
 from bourn.hub.repositories.postgresql import PostgreSQL
 from bourn.hub.repositories.screen import Screen
 from bourn.hub.repositories.sqlite_file import SqliteFile
@@ -96,6 +98,12 @@ class Place:
         return server
 
     @property
+    def s3(self) -> str:
+        """The address of the session's S3 server, which has a bucket called "bucket"."""
+        address: str = self._request.getfixturevalue("s3")
+        return address
+
+    @property
     def table(self) -> str:
         """A table of this test's own."""
         return "t" + self.path.name.replace("-", "_").lower()
@@ -149,6 +157,21 @@ def in_postgresql(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
     return repository, lambda: list(repository.read())
 
 
+def in_parquet(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = folder_of_files(f"parquet:{place.path / 'parquet'}?rows=7&age=0")
+    return repository, lambda: list(repository.read())
+
+
+def in_files(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = folder_of_files(f"file:{place.path / 'lines'}?age=0")
+    return repository, lambda: list(repository.read())
+
+
+def in_objects(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = objects_in_store(f"s3://bucket/{place.table}?endpoint={place.s3}&form=parquet&rows=20&age=0")
+    return repository, lambda: list(repository.read())
+
+
 KINDS = {
     "csv": in_csv,
     "memory": in_memory,
@@ -156,6 +179,9 @@ KINDS = {
     "screen": on_the_screen,
     "sqlite": in_sqlite,
     "postgresql": in_postgresql,
+    "parquet": in_parquet,
+    "file": in_files,
+    "s3": in_objects,
 }
 LASTING = [kind for kind in KINDS if kind not in ("memory", "a list", "screen")]
 

@@ -1,11 +1,13 @@
 """Real servers on free ports of the loopback interface, for one test session; a missing one is a failure in CI only."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -56,6 +58,27 @@ def mosquitto(folder, port, *lines):
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextlib.contextmanager
+def s3_server(port, bucket="bucket"):
+    """A server that speaks S3, with one bucket; gives its address, and puts keys for it into the environment."""
+    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
+        missing("moto[server]")
+    import boto3
+
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
+        os.environ["AWS_" + name] = value
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        address = f"http://127.0.0.1:{port}"
+        boto3.client("s3", endpoint_url=address, region_name="us-east-1").create_bucket(Bucket=bucket)
+        yield address
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def postgres_programs():

@@ -15,7 +15,7 @@ from bourn.cli.api import HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.status import PLAIN_COLUMNS, STYLES
 from bourn.hub.repositories.address import without_secrets
 
-PATHS = ("csv", "sqlite", "parquet")  # schemes whose rest is a path, or one with options
+PATHS = ("csv", "file", "parquet", "sqlite")  # schemes whose rest is a path, or one with options
 
 app = typer.Typer(name="repositories", help="What takes a running hub's readings.", no_args_is_help=True)
 

@@ -25,7 +25,6 @@ What a repository may have besides:
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -37,9 +36,14 @@ GROUP = "bourn.repositories"  # entry points of other packages: the name is the 
 
 # What there is: (how it is written, what it does), by scheme. docs/repositories.md has the same table.
 KNOWN = {
+    "az": ("az://CONTAINER/PREFIX", "puts batches as objects into Azure's store"),
     "csv": ("csv:PATH", "appends to a CSV file"),
+    "file": ("file:FOLDER", "puts batches as files of JSON lines into a folder"),
+    "gs": ("gs://BUCKET/PREFIX", "puts batches as objects into Google's store"),
     "memory": ("memory:", "keeps the newest 10,000 readings in memory"),
+    "parquet": ("parquet:FOLDER", "puts batches as Parquet files into a folder"),
     "postgresql": ("postgresql://USER@HOST/DATABASE", "inserts into a table of PostgreSQL or TimescaleDB"),
+    "s3": ("s3://BUCKET/PREFIX", "puts batches as objects into S3, or what speaks like it"),
     "screen": ("screen:", "prints readings in the terminal"),
     "sqlite": ("sqlite:PATH", "writes another SQLite database"),
 }
@@ -116,11 +120,28 @@ def _postgresql(url: str) -> Repository:
     return PostgreSQL(url)
 
 
+def _files(url: str) -> Repository:
+    from bourn.hub.repositories.batch_files import folder_of_files
+
+    return folder_of_files(url)
+
+
+def _objects(url: str) -> Repository:
+    from bourn.hub.repositories.object_store import objects_in_store
+
+    return objects_in_store(url)
+
+
 _FACTORIES: dict[str, Callable[[str], Repository]] = {
+    "az": _objects,
     "csv": _csv,
+    "file": _files,
+    "gs": _objects,
     "memory": _memory,
+    "parquet": _files,
     "postgres": _postgresql,
     "postgresql": _postgresql,
+    "s3": _objects,
     "screen": _screen,
     "sqlite": _sqlite,
 }

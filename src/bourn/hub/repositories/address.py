@@ -55,9 +55,9 @@ def options_of(url: str, known: Iterable[str]) -> tuple[str, dict[str, str]]:
     return head, options
 
 
-def number_of(options: dict[str, str], name: str, default: int, most: int) -> int:
-    """The option as a whole number from 1 to `most`. ValueError."""
+def number_of(options: dict[str, str], name: str, default: int, least: int, most: int) -> int:
+    """The option as a whole number from `least` to `most`. ValueError."""
     text = options.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise ValueError(f"{name}={text} is no number from 1 to {most}")
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ValueError(f"{name}={text} is no whole number from {least} to {most}")
     return int(text)
