@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bourn.operators import accumulate, stateless
 from bourn.thingflow.base import OutputThing, filtermethod
-from bourn.thingflow.filters.map import transformed
 from bourn.thingflow.filters.take import last_of
+from bourn.thingflow.things import OperatorFilter
 
 
 @filtermethod(OutputThing, alias="aggregate")
@@ -21,13 +22,5 @@ def scan(this, accumulator, seed=None):
 
 def scanned(this, accumulator, seed):
     """The filter behind both."""
-    begun = seed is not None
-    total = seed
-
-    def accumulate(x):
-        nonlocal begun, total
-        total = accumulator(total, x) if begun else x
-        begun = True
-        return total
-
-    return transformed(this, "map", accumulate)
+    steps = accumulate.scan(accumulator) if seed is None else accumulate.scan(accumulator, seed)
+    return OperatorFilter(this, "map", steps, stateless.where(lambda y: y is not None))

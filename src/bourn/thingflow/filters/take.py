@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
+from bourn.operators import place
 from bourn.thingflow.base import FatalError, FunctionFilter, OutputThing, filtermethod
+from bourn.thingflow.things import OperatorFilter
 
 
 class ArgumentOutOfRangeException(FatalError):
@@ -17,18 +17,8 @@ class SequenceContainsNoElementsError(FatalError):
 
 @filtermethod(OutputThing)
 def take_last(this, count):
-    """When the stream completes emit its last `count` events."""
-    kept: deque[object] = deque(maxlen=count)
-
-    def on_next(self, x):
-        kept.append(x)
-
-    def on_completed(self):
-        while kept:
-            self._dispatch_next(kept.popleft())
-        self._dispatch_completed()
-
-    return FunctionFilter(this, on_next, on_completed, name="take_last")
+    """When the stream completes emit its last `count` events. ValueError below 1."""
+    return OperatorFilter(this, "take_last", place.take_last(count))
 
 
 def last_of(this, default=None):
@@ -67,22 +57,4 @@ def taken(this, count):
     """The filter `take`."""
     if count < 0:
         raise ArgumentOutOfRangeException(f"take: count must not be negative, is {count}")
-    remaining = count
-    completed = False
-
-    def complete(self):
-        nonlocal completed
-        if not completed:
-            completed = True
-            self.disconnect_from_upstream()
-            self._dispatch_completed()
-
-    def on_next(self, x):
-        nonlocal remaining
-        remaining -= 1
-        if remaining >= 0 and not completed:
-            self._dispatch_next(x)
-        if remaining <= 0:
-            complete(self)
-
-    return FunctionFilter(this, on_next, complete, name=f"take({count})")
+    return OperatorFilter(this, f"take({count})", place.take(count))
