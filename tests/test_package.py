@@ -1,7 +1,12 @@
 """The built wheel: only `bourn`, all of it, and what its metadata promises."""
 
+import hashlib
+import io
+import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email.parser import BytesParser
@@ -10,8 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import build_hook  # noqa: E402 - a folder beside, no package
+
 SOURCE = ROOT / "src" / "bourn"
 ASSETS = {".html", ".css", ".js", ".svg"}
+VENDOR = "bourn/hub/web/static/vendor/"  # what tools/build_hook.py fetches, with its licence
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,9 @@ def test_it_holds_all_of_bourn_and_nothing_else(wheel):
 def test_it_holds_only_code_and_assets(wheel):
     for name in (one for one in wheel.namelist() if ".dist-info/" not in one):
         path = Path(name)
-        asset = path.parts[:3] == ("bourn", "hub", "web") and path.suffix in ASSETS
+        asset = (
+            path.parts[:3] == ("bourn", "hub", "web") and path.suffix in ASSETS
+        ) or name == f"{VENDOR}uplot-license.txt"
         assert path.suffix == ".py" or path.name == "py.typed" or asset, f"{name} does not belong into the package"
 
 
@@ -79,3 +90,50 @@ def test_it_carries_its_licence(wheel):
 def test_the_requirements_file_says_the_same():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == ["-e .[demo]"]
+
+
+def test_it_carries_the_chart_library_where_it_can_be_had(wheel):
+    held = {name.removeprefix(VENDOR) for name in wheel.namelist() if name.startswith(VENDOR)}
+    if not held and (shutil.which("npm") is None or os.environ.get("CI") != "true"):
+        pytest.skip("no npm, or no network: the page draws its plainer charts")
+    assert held == {name for name, _ in build_hook.FILES.values()}
+    for name, wanted in build_hook.FILES.values():
+        assert hashlib.sha256(wheel.read(VENDOR + name)).hexdigest() == wanted
+    assert b"Permission is hereby granted" in wheel.read(VENDOR + "uplot-license.txt")
+
+
+def packed(folder, files):
+    """An npm that gives out an archive of these files instead of uPlot's."""
+    archive = folder / "uplot-1.6.32.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    npm = folder / "npm"
+    npm.write_text(f'#!/bin/sh\ncp "{archive}" .\n')
+    npm.chmod(0o755)
+
+
+@pytest.mark.parametrize("npm", ["none", "offline", "another package"])
+def test_without_the_chart_library_nothing_else_is_missing(npm, tmp_path, monkeypatch):
+    folder, vendor = tmp_path / "bin", tmp_path / "vendor"
+    folder.mkdir()
+    for name in ("sh", "cp"):
+        (folder / name).symlink_to(shutil.which(name))
+    if npm == "offline":
+        (folder / "npm").write_text("#!/bin/sh\nexit 1\n")
+        (folder / "npm").chmod(0o755)
+    elif npm == "another package":
+        packed(folder, dict.fromkeys(build_hook.FILES, b"alert(1)"))
+    monkeypatch.setenv("PATH", str(folder))
+    why = build_hook.fetch(str(vendor))
+    assert {"none": "no npm", "offline": "could not fetch", "another package": "another checksum"}[npm] in why
+    assert not vendor.exists(), "what is not what was wanted is not kept"
+    assert not build_hook.complete(str(vendor))
+
+
+def test_a_library_that_was_changed_is_fetched_again(tmp_path):
+    for name, _ in build_hook.FILES.values():
+        (tmp_path / name).write_bytes(b"changed")
+    assert not build_hook.complete(str(tmp_path))

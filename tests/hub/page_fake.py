@@ -33,10 +33,12 @@ class FakeHub:
             "name": "bourn.db",
             "now": start_ms,
             "state": "running",
+            "plot": True,
             "network": {"limit": 5, "in_flight": 0, "peak": 0},
             "journal": {
                 "path": "bourn.db",
                 "rows": 0,
+                "stored": 0,
                 "rate": 0.0,
                 "bytes": 40960,
                 "commits": 0,
@@ -49,7 +51,18 @@ class FakeHub:
             "links": [],
             "sensors": [],
             "points_upto": 0,
-            "repositories": [{"name": "csv:bourn.csv", "state": "up", "pos": 0, "lag": 0, "last_error": None}],
+            "repositories": [
+                {
+                    "name": "csv:bourn.csv",
+                    "state": "up",
+                    "pos": 0,
+                    "lag": 0,
+                    "rate": 2.0,
+                    "written": 0,
+                    "retries": 0,
+                    "last_error": None,
+                }
+            ],
             "counters": {"refused": {}, "replaced_links": 0},
             "errors": [],
         }
@@ -84,7 +97,10 @@ class FakeHub:
             "in_flight": 0,
             "window": 5,
             "acked": 0,
+            "rate": 2.0,
+            "backlog": 0,
             "duplicates": 0,
+            "dropped": 0,
             "links": 1,
             "seen_ms": 0,
             "last_error": None,

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_fake import FakeHub, Served
+from page_fake import START_MS, FakeHub, Served
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+from bourn.hub.web import app
 
 PHONE = {"width": 390, "height": 844}
 SMALL_PHONE = {"width": 360, "height": 640}
 DESKTOP = {"width": 1280, "height": 900}
 MINUS = "\N{MINUS SIGN}"
+VENDOR = Path(app.__file__).parent / "static" / "vendor" / "uplot.js"
 LIMIT_MS = 15_000  # for anything to appear; a loaded machine needs a second
 
 # The sandbox needs what a container does not give; the rest keeps the browser from talking to anybody by itself.
@@ -181,15 +184,16 @@ def test_links(visit: Visit, served: Served, hub: FakeHub) -> None:
     expect(page.locator("#link-rows tr")).to_have_count(5)
 
     def trouble() -> None:
-        hub.snapshot["links"][2].update(in_flight=2, acked=1234, duplicates=4)
+        hub.snapshot["links"][2].update(in_flight=2, acked=1234, duplicates=4, backlog=12, dropped=3, links=3)
         hub.snapshot["links"][3].update(state="down", seen_ms=90_000, last_error="connection reset by peer")
 
     served.act(trouble)
     expect(page.locator("#link-count")).to_have_text("4 of 5 up")
-    assert cells(page, "s3")[:7] == ["s3", "up", "micropython 1.29.0", "127.0.0.1:51236", "2 of 5", "1,234", "4"]
+    row = ["s3", "up", "micropython 1.29.0", "127.0.0.1:51236", "2 of 5", "1,234", "2", "12", "4", "3", "2"]
+    assert cells(page, "s3")[:11] == row
     down = cells(page, "s4")
-    assert (down[1], down[8]) == ("down", "connection reset by peer")
-    assert re.fullmatch(r"9\d s ago", down[7])
+    assert (down[1], down[12]) == ("down", "connection reset by peer")
+    assert re.fullmatch(r"9\d s ago", down[11])
     expect(card(page, "s4")).to_have_class(re.compile("down"))
 
 
@@ -214,7 +218,7 @@ def test_repositories_and_errors(visit: Visit, served: Served, hub: FakeHub) -> 
         ["disk full", "refused: a frame of 1073741828 bytes; 8 to 65536 are allowed"]
     )
     expect(page.locator("#refused")).to_have_text("Refused: too_long 1")
-    expect(page.locator("#repositories li")).to_contain_text("1,520 readings behind · disk full")
+    expect(page.locator("#repositories li")).to_contain_text("1,520 readings behind · 2 per second · disk full")
     expect(page.locator("#alert")).to_contain_text("The journal cannot store: database or disk is full")
     served.act(lambda: hub.snapshot["journal"].update(last_error=None))
     expect(page.locator("#alert")).to_be_hidden()
@@ -407,3 +411,102 @@ def test_text_stands_out_from_its_background(browser: Browser, served: Served, h
         for one in page.locator(part).all()[:5]:
             assert one.evaluate(script) >= 4.5, part
     visit.close()
+
+
+def test_where_readings_go(visit: Visit, served: Served, hub: FakeHub) -> None:
+    page = visit.page
+    expect(page.locator("#stage-links .node-name")).to_have_text(["s1", "s2", "s3", "s4", "s5"])
+    expect(page.locator("#stage-repositories .node")).to_have_text("csv:bourn.csv2/s · up to date")
+    expect(page.locator("#wires path")).to_have_count(11)  # five sensors, five links, one repository
+    expect(page.locator("#wires path.flows")).to_have_count(10)  # the fake's journal stores nothing
+
+    def trouble() -> None:
+        hub.snapshot["links"][1].update(state="down", rate=0.0, last_error="connection reset", links=3)
+        hub.snapshot["links"][2].update(backlog=1200, dropped=7)
+        hub.snapshot["repositories"][0].update(state="retrying", lag=44, retries=2, last_error="disk full")
+
+    served.act(trouble)
+    expect(page.locator("#stage-links .node").nth(1)).to_have_text(
+        "s20/s · 0 of 5 in flight · 2 retriesconnection reset"
+    )
+    expect(page.locator("#stage-links .node").nth(2)).to_contain_text("1,200 waiting · 7 dropped")
+    expect(page.locator("#stage-repositories .node")).to_contain_text("44 behind · 2 retriesdisk full")
+    expect(page.locator("#wires path.down")).to_have_count(2)
+    assert visit.complaints == []
+
+
+def history(route: Any, readings: int = 100, gap: bool = True) -> None:
+    """Answers as the hub's /api/history does."""
+    points = [[START_MS + i * 1000 + (600_000 if gap and i > 50 else 0), i - 1, i, i + 1] for i in range(readings)]
+    told = {"from": START_MS, "to": START_MS + 800_000, "bucket_ms": 1000, "sampled": False, "readings": 300}
+    route.fulfill(json={**told, "source": "s2", "sensor": "s2", "points": points})
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_the_history_of_a_sensor_by_keyboard(browser: Browser, served: Served, library: bool) -> None:
+    there = VENDOR.exists()
+    if library and not there and os.environ.get("CI") == "true" and shutil.which("npm"):
+        pytest.fail("the chart library is not there: pip install -e . fetches it with npm")
+    if library and not there:
+        pytest.skip("the chart library is not there: no npm, or no network, when this was installed")
+    visit = Visit(browser, served.url, DESKTOP)
+    page = visit.page
+    asked: list[str] = []
+    page.route("**/api/history?*", lambda route: (asked.append(route.request.url), history(route)))
+    expect(page.locator("#page-state")).to_have_text("Live")
+    if not library:
+        page.evaluate("document.body.dataset.library = 'no'")
+    card(page, "s2").locator("button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail")).to_be_visible()
+    expect(page.locator("#detail-name")).to_have_text("s2")
+    expect(page.locator("#detail-note")).to_contain_text(f"300 readings, lowest {MINUS}1, highest 100")
+    if library:
+        expect(page.locator("#detail-chart canvas")).to_be_visible()
+        expect(page.locator("#detail-chart .u-legend")).to_contain_text("Mean")
+    else:
+        expect(page.locator("#detail-chart path.line")).to_have_attribute("d", re.compile(r"^M.*L"))
+        expect(page.locator("#detail-chart canvas")).to_have_count(0)
+    assert "source=s2&sensor=s2" in asked[0] and "from=" in asked[0]
+    page.get_by_role("button", name="All").click()
+    expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("() => !document.getElementById('detail-note').textContent.startsWith('Reading')")
+    assert "from=" not in asked[-1]
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+    assert page.evaluate("document.activeElement.textContent") == "s2", "the focus is where it was"
+    assert {url.partition("//")[2].partition("/")[0] for url in visit.requests} == {served.origin.partition("//")[2]}
+    assert visit.complaints == []
+    visit.close()
+
+
+def test_a_thousand_sensors_can_be_searched_and_only_what_is_seen_is_drawn(browser: Browser) -> None:
+    hub = FakeHub(sensors=1000)
+    hub.read_all(rounds=2)
+    hub.snapshot["links"][777].update(state="down", last_error="connection reset")
+    with Served(hub) as served:
+        visit = Visit(browser, served.url, DESKTOP)
+        page = visit.page
+        expect(page.locator("#sensor-count")).to_have_text("1,000")
+        expect(page.locator("#stage-links .node")).to_have_count(8)
+        expect(page.locator("#stage-links .node").first).to_contain_text("s778")  # what is in trouble comes first
+        expect(page.locator("#stage-links .node").last).to_contain_text("993 more")
+        far = card(page, "s1000")
+        before = far.locator("path.line").get_attribute("d")
+        served.act(hub.read_all)
+        expect(page.locator("#rows")).to_have_text("3,000")
+        expect(card(page, "s1").locator("path.line")).to_have_attribute("d", re.compile("L.*L"))
+        assert far.locator("path.line").get_attribute("d") == before, "nobody sees it"
+        far.scroll_into_view_if_needed()
+        expect(far.locator("path.line")).to_have_attribute("d", re.compile("L.*L"))
+
+        page.keyboard.press("/")
+        page.keyboard.type("S99")
+        expect(page.locator("#filter-note")).to_have_text("11 of 1,000 sensors")  # s99, s990 ... s999
+        expect(page.locator(".sensor:visible")).to_have_count(11)
+        expect(page.locator("#link-rows tr:visible")).to_have_count(11)
+        page.locator("#filter").fill("")
+        page.get_by_label("only what is down or in trouble").check()
+        expect(page.locator(".sensor:visible h3")).to_have_text("s778")
+        assert visit.complaints == []
+        visit.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from threading import Lock
 from typing import Any
 
@@ -20,6 +21,13 @@ class _Series:
         self.ts = 0
         self.val: Any = None
         self.points: deque[tuple[int, int, float]] = deque(maxlen=POINTS)
+        self.pos = 0  # of the newest reading, a number or not
+
+    def since(self, after: int) -> list[tuple[int, int, float]]:
+        """The points after the place `after`: looked for from the newest on, since mostly there are none or one."""
+        points = list(takewhile(lambda point: point[0] > after, reversed(self.points)))
+        points.reverse()
+        return points
 
 
 class Plot:
@@ -48,7 +56,7 @@ class Plot:
         """What is there can still be shown."""
 
     def snapshot(self, after: int = 0) -> tuple[int, list[dict[str, Any]]]:
-        """The newest place, and each sensor with its points after the place `after`, by name."""
+        """The newest place, and each sensor that has something after the place `after`, with those points, by name."""
         with self._lock:
             rows = [
                 {
@@ -57,9 +65,10 @@ class Plot:
                     "ts": s.ts,
                     "val": s.val,
                     "count": s.count,
-                    "points": [p for p in s.points if p[0] > after],
+                    "points": s.since(after),
                 }
                 for s in self._series.values()
+                if s.pos > after
             ]
             return self._upto, sorted(rows, key=lambda row: (row["source"], row["sensor"]))
 
@@ -71,6 +80,7 @@ class Plot:
                 del self._series[min(self._series, key=lambda k: self._series[k].ts)]
             series = self._series[key] = _Series(*key)
         series.count += 1
+        series.pos = pos
         series.ts = ts
         series.val = val
         if isinstance(val, (int, float)) and not isinstance(val, bool):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from bourn.hub.web import history, repositories
+
 if TYPE_CHECKING:
     from bourn.hub.hub import Hub
 
 
 def routes(hub: Hub) -> list[Route]:
     """Every route of the API."""
-    from bourn.hub.web import repositories
-
-    return [*repositories.routes(hub)]
+    return [*history.routes(hub), *repositories.routes(hub)]

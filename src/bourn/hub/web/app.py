@@ -6,6 +6,7 @@ GET /api/status   the snapshot, as JSON; ?points_after=N leaves out the points t
 GET /api/events   the same as server-sent events: "status" with a snapshot whenever something changed, but not
                   more often than every PERIOD_S; and "ping" every PING_S, so that a dead stream shows.
                   The first snapshot has all points of all sensors, later ones those that are new to this stream.
+                  A snapshot that is expensive (thousands of sources) comes more seldom: see BUSY.
 GET /metrics      the same for Prometheus
 GET /healthz      "ok", or status 503 while the journal cannot store; the only answer without the token
 """
@@ -14,6 +15,7 @@ import asyncio
 import contextlib
 import importlib.resources
 import ipaddress
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -34,6 +36,7 @@ from bourn.hub.web.server import Server, listen
 PERIOD_S = 0.5  # what the eye can follow; each stream asks for the snapshot this often
 PING_S = 5.0  # page.js takes a stream for dead after three of them
 MAX_STREAMS = 16  # open pages at once; each costs one snapshot per period
+BUSY = 20  # a page may cost the hub one part in so many: after a snapshot that took 50 ms comes a second of pause
 SEND_TIMEOUT_S = 20.0  # a page that does not take an event for so long (a sleeping laptop) gives its place back
 HEARD_TOLERANCE_MS = 250  # a link was heard anew if the moment moved by more: the two clocks in it jitter
 
@@ -47,14 +50,21 @@ _FILES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "topology.js": "text/javascript; charset=utf-8",
+    "detail.js": "text/javascript; charset=utf-8",
+}
+_VENDOR = {  # put there by tools/build_hook.py where it could; the page does without them
+    "uplot.js": "text/javascript; charset=utf-8",
+    "uplot.css": "text/css; charset=utf-8",
 }
 
 
 class Status(Protocol):
     """The hub as the page sees it, until the page is closed; cheap, since it is called in the loop, for each page.
 
-    A new dict each time, of JSON values only. `points` of a sensor holds only what came after `points_after`;
-    "points_upto" is what to give next time. tests/hub/page_fake.py shows the whole shape.
+    A new dict each time, of JSON values only. `points` of a sensor holds only what came after `points_after`, and a
+    sensor with nothing new since then may be left out; "points_upto" is what to give next time. tests/hub/page_fake.py
+    shows the whole shape.
     """
 
     def __call__(self, points_after: int = 0) -> dict[str, Any]: ...
@@ -113,7 +123,7 @@ def make_app(
     """The application: `hosts` are names it answers to besides loopback, `closing` ends its event streams."""
     if not token:
         raise ValueError("the page needs a token that is not empty")
-    files = {name: (_read(name), media_type) for name, media_type in _FILES.items()}
+    files = _load()
     streams = _Streams(status, closing or asyncio.Event(), period_s)
 
     async def index(request: Request) -> Response:
@@ -132,9 +142,7 @@ def make_app(
     async def metrics(request: Request) -> Response:
         told, accept = status(NO_POINTS), request.headers.get("accept", "")
 
-        def encode() -> tuple[
-            bytes, str
-        ]:  # in a thread: the import, and the text of thousands of sources, take a while
+        def encode() -> tuple[bytes, str]:  # in a thread: the import and the text of thousands of sources take a while
             from bourn.hub.metrics import exposition
 
             return exposition(told, accept)
@@ -185,14 +193,16 @@ class _Streams:
         closing = False
         while not closing:
             closing = self._closing.is_set()  # before the look at the hub: the last event is its last word
+            began = time.perf_counter()
             snapshot = self._status(points_upto)
             face = _Face(snapshot)
             if shown is None or face.differs(shown):
                 shown = face
                 points_upto = snapshot["points_upto"]
                 yield ServerSentEvent(msgspec.json.encode(snapshot).decode(), event="status")
+            pause = max(self._period_s, BUSY * (time.perf_counter() - began))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._period_s)
+                await asyncio.wait_for(self._closing.wait(), min(pause, PING_S))
 
 
 class _EventStream(EventSourceResponse):
@@ -240,6 +250,18 @@ class _Face:
 
 def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
+
+
+def _load() -> dict[str, tuple[bytes, str]]:
+    """The page's files, those of the chart library where they are, each with its type."""
+    files = {name: (_read(name), media_type) for name, media_type in _FILES.items()}
+    for name, media_type in _VENDOR.items():
+        with contextlib.suppress(OSError):
+            files[name] = (_read(f"vendor/{name}"), media_type)
+    if "uplot.js" in files:
+        page, media_type = files["index.html"]
+        files["index.html"] = (page.replace(b'data-library="no"', b'data-library="yes"'), media_type)
+    return files
 
 
 def _read(name: str) -> bytes:

@@ -5,6 +5,8 @@
 const MAX_POINTS = 90; // of one sensor; of more the eye makes only a smear
 const MAX_ERRORS = 20; // rows of the list; the figure above counts all that the hub remembers
 const MAX_SLOTS = 20; // a wider window is shown as a number only
+const MAX_SENSORS = 2000; // kept here; the hub tells of at most 1000
+const SEARCH_FROM = 9; // sensors; fewer are seen at a glance
 const MAX_TEXT = 400; // characters of a value that is no number
 const SILENCE_MS = 16_000; // the hub pings every 5 s: after three it is gone, whatever the socket says
 const RETRY_MS = [500, 1000, 2000, 4000, 8000]; // then every 8 s
@@ -69,6 +71,10 @@ function make(tag, className = "", text = "") {
   return element;
 }
 
+function svgPart(tag) {
+  return document.createElementNS("http://www.w3.org/2000/svg", tag);
+}
+
 // Writing what already stands there would still cost a layout, and make a screen reader say it again.
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -84,9 +90,11 @@ function reconcile(parent, items, key, create, update) {
   const parts = (parent.parts ??= new Map());
   const seen = new Set();
   let place = parent.firstElementChild;
-  items.forEach((item, index) => {
+  let index = -1;
+  for (const item of items) {
+    index += 1;
     const name = key(item, index);
-    if (seen.has(name)) return;
+    if (seen.has(name)) continue;
     seen.add(name);
     let part = parts.get(name);
     if (!part) {
@@ -96,7 +104,7 @@ function reconcile(parent, items, key, create, update) {
     if (part.element === place) place = place.nextElementSibling;
     else parent.insertBefore(part.element, place);
     update(part, item);
-  });
+  }
   for (const [name, part] of parts) {
     if (!seen.has(name)) {
       part.element.remove();
@@ -135,12 +143,12 @@ class Sparkline {
     this.points = []; // [ts, number], in the order of arrival
     this.changed = true; // since the last draw()
     this.element = make("div", "chart");
-    this.svg = this.svgPart(this.element, "svg");
+    this.svg = this.element.appendChild(svgPart("svg"));
     this.svg.setAttribute("viewBox", "0 0 100 100");
     this.svg.setAttribute("preserveAspectRatio", "none");
     this.svg.setAttribute("role", "img");
     [this.area, this.line, this.last] = ["area", "line", "last"].map((name) => {
-      const path = this.svgPart(this.svg, "path");
+      const path = this.svg.appendChild(svgPart("path"));
       path.setAttribute("class", name);
       return path;
     });
@@ -150,15 +158,9 @@ class Sparkline {
     this.element.append(range);
   }
 
-  svgPart(parent, tag) {
-    return parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", tag));
-  }
-
-  add(points, anew) {
-    if (anew) this.points = [];
-    for (const [, ts, value] of points) this.points.push([Number(ts), Number(value)]);
-    if (this.points.length > MAX_POINTS) this.points.splice(0, this.points.length - MAX_POINTS);
-    this.changed ||= anew || points.length > 0;
+  set(points) {
+    this.points = points.slice(-MAX_POINTS).map(([, ts, value]) => [Number(ts), Number(value)]);
+    this.changed = true;
   }
 
   draw() {
@@ -202,8 +204,12 @@ function kindOf(runtime) {
 function makeSensor(sensor) {
   const element = make("li", "sensor");
   const head = make("div", "sensor-head");
-  const name = make("h3", "", sensor.sensor || "(no name)");
-  name.title = sensor.sensor === sensor.source ? sensor.sensor : `${sensor.sensor} of ${sensor.source}`;
+  const name = make("h3");
+  const open = make("button", "open", sensor.sensor || "(no name)");
+  open.type = "button";
+  open.title = `History of ${sensor.sensor === sensor.source ? sensor.sensor : `${sensor.sensor} of ${sensor.source}`}`;
+  open.addEventListener("click", () => openDetail(sensor.source, sensor.sensor));
+  name.append(open);
   const badge = make("span", "badge");
   const value = make("p", "value");
   const chart = new Sparkline();
@@ -213,7 +219,8 @@ function makeSensor(sensor) {
   head.append(name, badge);
   foot.append(length, time);
   element.append(head, value, chart.element, foot);
-  return { element, badge, value, chart, length, time };
+  visibility.observe(element);
+  return watched({ element, badge, value, chart, length, time, key: `${sensor.sensor}\n${sensor.source}`.toLowerCase() });
 }
 
 function updateSensor(part, sensor, link) {
@@ -238,10 +245,11 @@ function updateSensor(part, sensor, link) {
 
 const LINK_CELLS = [ // [label, class], in the order of the table's head
   ["Source", ""], ["State", ""], ["Runtime", ""], ["Peer", ""], ["In flight", "number"], ["Acked", "number"],
-  ["Duplicates", "number"], ["Heard", "number"], ["Last error", "wide"],
+  ["Per second", "number"], ["Backlog", "number"], ["Duplicates", "number"], ["Dropped", "number"], ["Retries", "number"],
+  ["Heard", "number"], ["Last error", "wide"],
 ];
 
-function makeLink() {
+function makeLink(link) {
   const element = make("tr");
   element.setAttribute("role", "row");
   const cells = LINK_CELLS.map(([label, className]) => {
@@ -252,8 +260,9 @@ function makeLink() {
     return cell;
   });
   const state = cells[1].appendChild(make("span", "state"));
-  const heard = cells[7].appendChild(make("time"));
-  return { element, cells, state, heard };
+  const heard = cells[11].appendChild(make("time"));
+  visibility.observe(element);
+  return watched({ element, cells, state, heard, key: link.source.toLowerCase() });
 }
 
 function updateLink({ cells, state, heard }, link) {
@@ -263,12 +272,16 @@ function updateLink({ cells, state, heard }, link) {
   put(cells[3], link.peer || "–");
   put(cells[4], `${number(link.in_flight)} of ${number(link.window)}`);
   put(cells[5], number(link.acked));
-  put(cells[6], number(link.duplicates));
+  put(cells[6], number(link.rate, coarse));
+  put(cells[7], number(link.backlog));
+  put(cells[8], number(link.duplicates));
+  put(cells[9], number(link.dropped));
+  put(cells[10], number(Math.max(0, link.links - 1)));
   if (link.seen_ms === null) put(heard, "–");
   else putTime(heard, latest.now - link.seen_ms);
-  put(cells[8], link.last_error ?? "");
-  cells[8].classList.toggle("bad", Boolean(link.last_error));
-  cells[8].classList.toggle("nothing", !link.last_error);
+  put(cells[12], link.last_error ?? "");
+  cells[12].classList.toggle("bad", Boolean(link.last_error));
+  cells[12].classList.toggle("nothing", !link.last_error);
 }
 
 function makeRow(tag) {
@@ -285,8 +298,10 @@ function makeRow(tag) {
 function updateRepository({ name, right, text }, repository) {
   put(name, repository.name);
   putState(right, repository.state);
+  const rate = repository.rate === undefined ? "" : ` · ${number(repository.rate, coarse)} per second`;
+  const retries = repository.retries ? ` · tried again ${plural(repository.retries, "time")}` : "";
   const lag = repository.lag > 0 ? `${plural(repository.lag, "reading")} behind` : "up to date";
-  put(text, repository.last_error ? `${lag} · ${repository.last_error}` : lag);
+  put(text, `${lag}${rate}${retries}${repository.last_error ? ` · ${repository.last_error}` : ""}`);
   text.classList.toggle("bad", Boolean(repository.last_error) && repository.state !== "up");
 }
 
@@ -346,6 +361,68 @@ function showFigures({ journal, network }) {
     () => ({ element: make("i") }), (part, taken) => part.element.classList.toggle("taken", taken));
 }
 
+// ---- many: only what can be seen is kept up to date, and the rest when it comes into view ----
+
+const shownParts = new WeakMap(); // element: its part
+const visibility = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const part = shownParts.get(entry.target);
+    if (!part) continue;
+    part.visible = entry.isIntersecting;
+    if (part.visible) refresh(part);
+  }
+}, { rootMargin: "200px" });
+
+function watched(part) {
+  shownParts.set(part.element, part);
+  part.visible = true; // until the browser has looked: at first everything is drawn once
+  part.changed = null;
+  return part;
+}
+
+function refresh(part) {
+  part.changed?.();
+  part.changed = null;
+}
+
+const sensors = new Map(); // key: the newest of each sensor, with its points
+let sourceRows = new Map();
+
+function wanted(key, link) {
+  const text = $("filter").value.trim().toLowerCase();
+  return (!text || key.includes(text)) && (!$("only-trouble").checked || (link !== undefined && troubled(link)));
+}
+
+function sensorsOf() {
+  const names = new Map();
+  for (const { source, sensor } of sensors.values()) {
+    const known = names.get(source);
+    if (known) known.push(sensor);
+    else names.set(source, [sensor]);
+  }
+  return names;
+}
+
+function showSensors() {
+  let shown = 0;
+  reconcile($("sensors"), sensors, ([key]) => key, ([, sensor]) => makeSensor(sensor), (part, [, sensor]) => {
+    const link = sourceRows.get(sensor.source);
+    part.element.hidden = !wanted(part.key, link);
+    shown += part.element.hidden ? 0 : 1;
+    if (part.drawn === sensor && part.state === link?.state) return;
+    [part.drawn, part.state] = [sensor, link?.state];
+    part.changed = () => {
+      part.chart.set(sensor.points);
+      updateSensor(part, sensor, link);
+    };
+    if (part.visible) refresh(part);
+  });
+  $("no-sensors").hidden = sensors.size > 0;
+  put($("sensor-count"), sensors.size ? number(sensors.size) : "");
+  $("search").hidden = sensors.size < SEARCH_FROM && !$("filter").value && !$("only-trouble").checked;
+  put($("filter-note"), shown === sensors.size ? "" : `${number(shown)} of ${plural(sensors.size, "sensor")}`);
+}
+
 // ---- a snapshot ----
 
 let latest = null;
@@ -357,11 +434,17 @@ function take(snapshot, anew) {
   clockOffset = snapshot.now - Date.now();
   startedAt = snapshot.now - snapshot.uptime_s * 1000;
   const links = new Map(snapshot.links.map((link) => [link.source, link]));
-  reconcile($("sensors"), snapshot.sensors, (sensor) => JSON.stringify([sensor.source, sensor.sensor]), makeSensor,
-    (part, sensor) => {
-      part.chart.add(sensor.points, anew);
-      part.show = () => updateSensor(part, sensor, links.get(sensor.source));
-    });
+  if (anew) sensors.clear();
+  for (const sensor of snapshot.sensors) { // those with news; of the others the last word stands
+    const key = JSON.stringify([sensor.source, sensor.sensor]);
+    const known = sensors.get(key);
+    sensors.set(key, { ...sensor, points: known ? [...known.points, ...sensor.points].slice(-MAX_POINTS) : sensor.points, anew });
+  }
+  for (const key of sensors.keys()) { // the hub forgets them, too
+    if (sensors.size <= MAX_SENSORS) break;
+    sensors.delete(key);
+  }
+  sourceRows = links;
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
@@ -377,10 +460,13 @@ function show(snapshot) {
   put($("hub"), snapshot.hub);
   putState($("state"), snapshot.state, snapshot.state === "running" ? "Running" : "Stopping");
   showFigures(snapshot);
-  for (const part of $("sensors").parts.values()) part.show();
-  $("no-sensors").hidden = snapshot.sensors.length > 0;
-  put($("sensor-count"), snapshot.sensors.length ? number(snapshot.sensors.length) : "");
-  reconcile($("link-rows"), snapshot.links, (link) => link.source, makeLink, updateLink);
+  showSensors();
+  showTopology(snapshot, sensorsOf());
+  reconcile($("link-rows"), snapshot.links, (link) => link.source, makeLink, (part, link) => {
+    part.changed = () => updateLink(part, link);
+    part.element.hidden = !wanted(part.key, link);
+    if (part.visible) refresh(part);
+  });
   $("links").hidden = snapshot.links.length === 0;
   $("no-links").hidden = snapshot.links.length > 0;
   const up = snapshot.links.filter((link) => link.state === "up").length;
@@ -455,6 +541,16 @@ async function reason() {
   return ["lost", "Reconnecting…"];
 }
 
+for (const id of ["filter", "only-trouble"]) {
+  $(id).addEventListener("input", () => { if (latest !== null) show(latest); });
+}
+document.addEventListener("keydown", (event) => { // as in many programs: / goes to the search
+  if (event.key !== "/" || $("search").hidden || $("detail").open || event.target.matches("input")) return;
+  event.preventDefault();
+  $("filter").focus();
+});
+addEventListener("resize", () => { if (latest !== null) showTopology(latest, sensorsOf()); });
+startDetail();
 document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
 setInterval(tick, 1000);
 if (!document.hidden) connect();
