@@ -211,8 +211,7 @@ class _Waiters:
 
     def _take_within(self, us):
         """Call `_take`, under the mutex, until it succeeds: True, or until `us` microseconds are over: False."""
-        left = _deadline(us)
-        gate = None
+        left = gate = None
         while True:
             with self._mutex:
                 taken = self._take()
@@ -227,6 +226,7 @@ class _Waiters:
                     continue
             if taken:
                 return True
+            left = left or _deadline(us)  # nothing is allocated where it succeeds at once
             us = left()
             if us is not None:
                 if us <= 0:
@@ -234,10 +234,11 @@ class _Waiters:
                 us = min(us, _LONGEST_US)
             gate = _gate(us)
 
-    # Locks.
-
     def __repr__(self):
         return _beside("repr").describe(self)
+
+
+# Locks.
 
 
 class Lock(_Waiters):
@@ -368,8 +369,8 @@ class Condition(_Waiters):
     def __enter__(self):
         return self._lock.__enter__()
 
-    def __exit__(self, *error):
-        return self._lock.__exit__(*error)
+    def __exit__(self, kind, value, where):
+        return self._lock.__exit__(kind, value, where)
 
     def _release_save(self):
         self._lock.release()
@@ -442,8 +443,10 @@ class Event(_Waiters):
     def set(self):
         with self._mutex:
             self._flag = True
-            gates = self._waiters
-            self._waiters = []
+            gates = ()
+            if self._waiters:
+                gates = self._waiters
+                self._waiters = []
         for gate in gates:
             gate.release()
 

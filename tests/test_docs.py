@@ -18,7 +18,7 @@ from bourn.cli.config import load_config
 from bourn.cli.processes import find_micropython
 from bourn.device.sensors import KINDS
 from bourn.hub import link
-from bourn.spool import segment_file, sqlite
+from bourn.spool import retention, segment_file
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -137,7 +137,7 @@ def test_formats_hold_the_numbers_of_the_code() -> None:
     text = (ROOT / "docs" / "formats.md").read_text()
     table = re.findall(r"^\| (\d+) \| ([A-Z]+) \|", text, flags=re.MULTILINE)
     assert {int(number): name for number, name in table} == dict(enumerate(wire.NAMES[1:], 1))
-    for number in (wire.MAX_FRAME, wire.MAX_READING, sqlite.QUARANTINE_ROWS):
+    for number in (wire.MAX_FRAME, wire.MAX_READING, retention.MOST_QUARANTINED):
         assert f"{number:,}" in text, f"{number:,} is not in docs/formats.md"
     assert segment_file.MAX_RECORD == wire.MAX_READING
     assert f"within {link.UNUSED_CREDIT_S:.0f} s" in text.replace("\n", " ")

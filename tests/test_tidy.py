@@ -90,6 +90,9 @@ CPYTHON_ONLY = {
     "shared_ring.py": "it maps memory",
     "device/connections/thread_queue.py": "in a hub's process",
     "device/connections/shared_memory.py": "it maps memory",
+    "spool/sqlite_file.py": "the hub's journal",
+    "spool/stored.py": "the hub's journal",
+    "spool/retention.py": "the hub's journal",
 }
 
 # What device code may import: modules that MicroPython has, and two that stdlib/ brings.

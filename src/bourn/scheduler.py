@@ -26,6 +26,7 @@ class Task:
         self.slack = slack  # ms, < interval
         self.due = due  # ms on the planner's time, on the grid except for a first run at once
         self.missed = 0  # periods that passed while something else held the thread
+        self.ends = False  # whether it does when `run` returns False
 
     def cancel(self):
         """From now on the function is not called any more."""
@@ -55,13 +56,9 @@ class Scheduler:
 
     def schedule_periodic(self, thing, interval_s, slack_s=0, at_once=False):
         """Observe the OutputThing `thing` every `interval_s` seconds until its stream ends; returns `cancel`."""
-
-        def observe():
-            if thing._observe() is False:
-                task.cancel()
-
         thing.scheduler = self
-        task = self.schedule_recurring(observe, interval_s, slack_s, at_once)
+        task = self.schedule_recurring(thing._observe, interval_s, slack_s, at_once)
+        task.ends = True
         thing._cancel = task  # for a policy that finds that the stream has ended
         return task
 
@@ -144,7 +141,8 @@ class Scheduler:
                 task.due = due
                 self._place(task)
             ran += 1
-            task.run()
+            if task.run() is False and task.ends:
+                task.cancel()
             if self._stopped:
                 break
         return ran

@@ -114,15 +114,14 @@ class OutputThing:
 
     def _guarded(self, branch):
         on_next = _target(branch)
-        failed = self._failed
         if hasattr(on_next, "guarded"):  # generated code (fuse.py) has the guard inside
-            return on_next.guarded(failed, branch)
+            return on_next.guarded(self._failed, branch)
 
         def emit(x):
             try:
                 on_next(x)
             except Exception as e:
-                failed(branch, e)
+                self._failed(branch, e)
 
         return emit
 

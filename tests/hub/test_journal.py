@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bourn.spool import Gap, sqlite
+from bourn.spool import Gap, retention, sqlite
 from bourn.spool.sqlite import JournalError, SqliteSpool, decode_value, encode_value, read_journal
 
 EPOCH = "0123456789abcdef"
@@ -421,6 +421,7 @@ def test_readers_in_other_threads_see_everything_once_and_in_order(
 def test_a_commit_between_the_two_queries_of_a_page_hides_nothing(path: str) -> None:
     """Readings and gaps are looked up one after the other: a gap committed in between must not come too early."""
     spool = SqliteSpool(path)
+    held = spool.stream("s", EPOCH)  # a link has it; the owner's thread is not the reader's
     fill(spool, 3)
     spool.sync()
     spool._recent.clear()
@@ -450,6 +451,7 @@ def test_a_commit_between_the_two_queries_of_a_page_hides_nothing(path: str) -> 
     spool._local.db = there
     rest = spool.read(first[-1][0], 10)
     assert [entry[-1] for entry in first + rest] == [1, 2, 3, 4, 5, Gap(6, 9, "full")]
+    assert held.committed == 9
     spool.close()
 
 
@@ -516,7 +518,7 @@ def test_what_is_read_can_be_bounded(path: str, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_the_quarantine_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "QUARANTINE_ROWS", 10)
+    monkeypatch.setattr(retention, "MOST_QUARANTINED", 10)
     spool = SqliteSpool(path)
     stream = spool.stream("s", EPOCH)
     for seq in range(1, 36):

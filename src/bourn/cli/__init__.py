@@ -18,8 +18,9 @@ from bourn.cli import keys as keys_command
 from bourn.cli import repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
+from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
-from bourn.spool.sqlite import JournalError
+from bourn.spool.sqlite import JournalError, Limits
 
 CONNECTIONS = ("socket",)  # pipe and shared_memory come with the issue Hub
 
@@ -130,6 +131,10 @@ def run(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
+    journal_bytes: JournalBytes = None,
+    keep: Keep = None,
+    hold: Hold = None,
+    when_full: WhenFull = "block",
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
     micropython: MicroPython = "auto",
@@ -151,6 +156,7 @@ def run(
         web,
         no_web,
         False,
+        limits_of(journal_bytes, keep, hold, when_full),
     )
     asyncio.run(_main(hub, None, sensors, outbox, _interpreter(micropython), _duration(seconds, "--for")))
 
@@ -168,6 +174,10 @@ def hub(
     web: Web = None,
     no_web: NoWeb = False,
     web_token_file: WebTokenFile = None,
+    journal_bytes: JournalBytes = None,
+    keep: Keep = None,
+    hold: Hold = None,
+    when_full: WhenFull = "block",
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
     insecure: Insecure = False,
@@ -177,7 +187,18 @@ def hub(
     """The hub alone: takes what sensors send, here or on other machines."""
     _log(log_level, log_format)
     plan = HubPlan(
-        journal, listen, in_flight, network_in_flight, csv_file, to, log_to_screen, log_to_plot, web, no_web, insecure
+        journal,
+        listen,
+        in_flight,
+        network_in_flight,
+        csv_file,
+        to,
+        log_to_screen,
+        log_to_plot,
+        web,
+        no_web,
+        insecure,
+        limits_of(journal_bytes, keep, hold, when_full),
     )
     plan.token_file = web_token_file
     plan.require_keys = require_keys
@@ -287,7 +308,9 @@ class HubPlan:
         web: str | None,
         no_web: bool,
         insecure: bool,
+        limits: Limits,
     ) -> None:
+        self.limits = limits
         self.journal = journal
         self.listen = listen
         self.in_flight = in_flight
@@ -312,7 +335,16 @@ class HubPlan:
             repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
-        hub = Hub(self.journal, self.listen, self.in_flight, self.network_in_flight, self.insecure, self.require_keys)
+        hub = Hub(
+            self.journal,
+            self.listen,
+            self.in_flight,
+            self.network_in_flight,
+            self.insecure,
+            self.require_keys,
+            limits=self.limits,
+            say=_note,
+        )
         doing = ""
         try:
             for repository in repositories:
@@ -342,6 +374,11 @@ def _remedy(e: Exception, doing: str) -> str:
     if isinstance(e, OSError):
         return f"{doing} cannot be used: {e.strerror or e}; choose another, or mend its permissions"
     return str(e)
+
+
+def _note(text: str) -> None:
+    """Long work at the start, such as an older journal that becomes one of today's format."""
+    sys.stderr.write(f"bourn: {text}\n")
 
 
 def _check_connection(connection: str) -> None:
@@ -461,7 +498,7 @@ def main(argv: list[str] | None = None) -> None:
             typer.echo(context.get_help() if context else text)
         else:
             sys.stderr.write(f"bourn: {text.rstrip('.')}; see {context.command_path if context else 'bourn'} --help\n")
-    except (Wrong, ConfigError, JournalError, KeysError) as e:
+    except (Wrong, ConfigError, LimitError, JournalError, KeysError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
     except ApiError as e:

@@ -53,10 +53,22 @@ def head(snapshot: dict[str, Any]) -> Iterable[RenderableType]:
         f"         gaps {journal['gaps']:,}  duplicates {journal['duplicates']:,}  quarantined "
         f"{journal['quarantined']:,}  in flight {network['in_flight']:,}{of}{peak}",
     ]
+    if "space" in journal:
+        lines.append(room(journal["space"]))
     text = Text("\n").join([first, *map(Text, lines)])
     if journal["last_error"]:
         text.append(f"\njournal  {journal['last_error']}", "bold red")
     return [text]
+
+
+def room(space: dict[str, Any]) -> str:
+    """What the journal may hold, and what was taken out of it."""
+    kept = "for ever" if space["keep_s"] is None else f"{span(space['keep_s'])}"
+    dropped = "".join(f", {n:,} before {name} had them" for name, n in space["dropped_for"].items())
+    return (
+        f"         room {size(space['bytes'])} of {size(space['limit_bytes'])}, kept {kept}, when full "
+        f"{space['when_full']}  trimmed {space['trimmed']:,}  dropped {space['dropped']:,}{dropped}"
+    )
 
 
 def links(rows: list[dict[str, Any]], limit: int | None = None) -> RenderableType:

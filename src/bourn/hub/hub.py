@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from bourn.hub.repositories.driver import Driver, Start
 from bourn.hub.repositories.plot import Plot
 from bourn.hub.repositories.roster import Roster
 from bourn.hub.snapshot import SAMPLE_S, Snapshots
-from bourn.spool.sqlite import SqliteSpool
+from bourn.spool.sqlite import JournalFull, Limits, SqliteSpool
 
 if TYPE_CHECKING:
     from bourn.hub.web.app import Page
@@ -43,12 +44,14 @@ class Hub:
         network_in_flight: int | None = None,
         insecure: bool = False,
         require_keys: bool = False,
+        limits: Limits | None = None,
+        say: Callable[[str], Any] | None = None,
     ) -> None:
         """`require_keys`: nobody is trusted, wherever it connects from."""
         self._listen_urls = [listen_url] if isinstance(listen_url, str) else list(listen_url)
         self._insecure = insecure
         self._require_keys = require_keys
-        self.journal = SqliteSpool(journal)
+        self.journal = SqliteSpool(journal, limits=limits, say=say)
         try:
             self.ingest = Ingest(self.journal, in_flight, network_in_flight)
             self.ingest.keys = Keys(journal + ".keys")
@@ -59,7 +62,6 @@ class Hub:
         self.plot: Plot | None = None
         self.page: Page | None = None
         self.stored = 0
-        self._rows_before = self.journal.rows
         self._listeners: list[Listener] = []
         self._ingesting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -144,8 +146,11 @@ class Hub:
         if self.page is not None:
             remove_control(self.journal.path)
             await self.page.close()
-        self.stored = self.journal.rows - self._rows_before
-        self.journal.close()
+        try:
+            self.journal.close()
+        except (sqlite3.Error, JournalFull) as e:  # what there was no room for was never acknowledged
+            self.ingest.last_error = self.ingest.last_error or str(e)
+        self.stored = self.journal.counters["appended"]
         told(logging.INFO, "stopped", f"stored {self.stored} readings", stored=self.stored)
 
     def status(self, points_after: int = 0) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Snapshots:
         """Look at the counters that rates are made of: once a second."""
         hub = self._hub
         counters = {f"s:{s.name}": _acked(s) for s in hub.ingest.sources.values()}
-        counters["rows"] = hub.journal.rows
+        counters["rows"] = hub.journal.counters["appended"]
         for driver in hub.drivers:
             counters[f"r:{driver.repository.url}"] = driver.written
         self._rates.sample(time.monotonic(), counters)
@@ -92,6 +92,7 @@ class Snapshots:
                 "duplicates": journal.counters["duplicates"],
                 "quarantined": journal.counters["quarantined"],
                 "last_error": ingest.trouble(now),
+                "space": journal.space(),
             },
             "links": [self._source(s, now) for s in sorted(ingest.sources.values(), key=lambda s: s.name)],
             "sensors": sensors,

@@ -1,7 +1,7 @@
 """A spool: the one log, ordered, bounded and crash-safe. This file is its contract; the files beside it keep it.
 
-`segments.py` keeps it in append-only files (boards and CPython), `sqlite.py` in a database (the hub).
-`tests/shared/core/spool_contract.py` holds every promise below as a test that both pass.
+`segments.py` keeps it in append-only files (boards and CPython), `sqlite.py` in a database (the hub), `ram.py` in RAM.
+`tests/shared/core/spool_contract.py` holds every promise below as a test that all of them pass.
 
     append(record) -> place or None
         The record is taken, in order, and gets a place; after the next `sync` it survives a power cut.

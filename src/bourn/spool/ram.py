@@ -29,7 +29,7 @@ class RamSpool:
         self.epoch = epoch or random(8).hex()
         self.seq = seq  # the last number given
         self._records = []  # the latest: their numbers end with seq
-        self._lost = seq + 1  # from this number up to those here: dropped, and not acknowledged
+        self._open = seq + 1  # what comes before is acknowledged; from it up to those here: dropped
         self._acked = None
         self.counters = {"appended": 0, "refused": 0, "dropped": 0, "torn": 0}
 
@@ -39,16 +39,17 @@ class RamSpool:
             if self.policy != "drop_oldest":
                 self.counters["refused"] += 1
                 return None
-            self._records.pop(0)
             self.counters["dropped"] += 1
+        if len(self._records) >= self._ram:
+            self._records.pop(0)  # acknowledged, unless it was full
         self._records.append(record)
         self.seq += 1
         self.counters["appended"] += 1
         return (self.epoch, self.seq)
 
     def full(self):
-        """True when there is no more room."""
-        return len(self._records) >= self._ram
+        """True when there is no more room beside what was not acknowledged."""
+        return self.waiting() >= self._ram
 
     def first(self):
         """The number of the oldest record here; of the next one when there is none."""
@@ -60,7 +61,9 @@ class RamSpool:
     def read(self, after, limit):
         """At most `limit` of what follows the place `after` (None: the beginning), as [(place, record or Gap), ...]."""
         here = self.first()
-        seq = self._lost if after is None or after[0] != self.epoch else max(self._lost, after[1] + 1)
+        seq = min(self._open, here)
+        if after is not None and after[0] == self.epoch:
+            seq = max(seq, after[1] + 1)
         entries = []
         if seq < here and limit > 0:
             entries.append(((self.epoch, here - 1), Gap(seq, here - 1, "full")))
@@ -74,18 +77,19 @@ class RamSpool:
         """The reader has everything up to `place`."""
         if cursor:
             raise ValueError("a spool in RAM has one reader, the cursor ''")
-        if place[0] == self.epoch and place[1] >= self._lost:
+        if place[0] == self.epoch and place[1] >= self._open:
             self._acked = place
-            self._lost = place[1] + 1
-            del self._records[: max(0, self._lost - self.first())]
+            self._open = min(place[1], self.seq) + 1
 
     def acked(self, cursor=""):
         """The place up to which the reader has everything, or None."""
         return self._acked
 
     def trim(self):
-        """Nothing: an ack removes what it covers at once."""
-        return 0
+        """Remove what the reader has acknowledged; returns how many records that were."""
+        removed = max(0, min(self._open - self.first(), len(self._records)))
+        del self._records[:removed]
+        return removed
 
     def close(self):
         """Nothing: what is in RAM is lost with the object."""
@@ -96,7 +100,7 @@ class RamSpool:
 
     def waiting(self):
         """How many records were not acknowledged yet (gaps not counted)."""
-        return len(self._records)
+        return min(len(self._records), self.seq + 1 - self._open)
 
 
 class RamFirst:
@@ -161,6 +165,7 @@ class RamFirst:
         """The reader has everything up to `place`: out of RAM it is gone at once."""
         self.spool.ack(place, cursor)
         self._ram.ack(place)
+        self._ram.trim()
 
     def acked(self, cursor=""):
         """The place up to which the reader has everything, or None."""
@@ -208,6 +213,7 @@ class RamFirst:
             # what `spool` has taken is its own now, also where the next record failed
             if taken is not None:
                 ram.ack(taken)
+                ram.trim()
         spool.sync()
 
     def _count(self):

@@ -14,49 +14,46 @@ and `epoch`. Values: numbers as such, everything else as its JSON text.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import secrets
 import sqlite3
 import threading
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import Any
 from weakref import WeakValueDictionary
 
+from bourn.clock import Clock
 from bourn.spool import Gap
+from bourn.spool.retention import Limits, Removed, Retention, step
+from bourn.spool.sqlite_file import JournalError, Say, lock_journal, open_journal, read_only
+from bourn.spool.stored import PAGE, StoredReading, decode_value, delete_quarantine, encode_value, read_journal
 
-VERSION = 1  # PRAGMA user_version of a journal
-TABLES = {"meta", "stream", "reading", "gap", "quarantine", "cursor"}
+__all__ = [
+    "PAGE",
+    "Entry",
+    "JournalError",
+    "JournalFull",
+    "Limits",
+    "SqliteSpool",
+    "StoredReading",
+    "Stream",
+    "decode_value",
+    "encode_value",
+    "read_journal",
+]
+
 CHUNK = 100  # rows of one multi-VALUES INSERT
 RECENT_ROWS = 20_000  # committed rows kept in memory for readers that keep up; laggards read the file
-PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
-QUARANTINE_ROWS = 10_000  # poisoned readings kept for looking at; the oldest go first
-
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE stream (id INTEGER PRIMARY KEY, source TEXT NOT NULL, epoch TEXT NOT NULL, last INTEGER NOT NULL,
-  UNIQUE (source, epoch));
-CREATE TABLE reading (pos INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, sensor TEXT NOT NULL,
-  ts INTEGER NOT NULL, val);
-CREATE TABLE gap (pos INTEGER PRIMARY KEY, stream INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  reason TEXT NOT NULL);
-CREATE TABLE quarantine (pos INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL,
-  raw TEXT NOT NULL);
-CREATE TABLE cursor (name TEXT PRIMARY KEY, pos INTEGER NOT NULL, mark TEXT) WITHOUT ROWID;
-CREATE VIEW readings AS SELECT pos, source || ':' || epoch || ':' || seq AS id,
-  strftime('%Y-%m-%dT%H:%M:%f', ts / 1000.0, 'unixepoch') || 'Z' AS time, sensor, val
-  FROM reading JOIN stream ON stream.id = reading.stream;
-"""
+RECENT_BYTES = 32 << 20  # of them, as they came
+RAW_CHARACTERS = 1000  # kept of a poisoned reading
+KNOWN_STREAMS = 10_000  # names of streams that readers of the file remember
 
 
-class JournalError(Exception):
-    """The journal cannot be used; the text says why and what to do."""
+class JournalFull(Exception):
+    """Nothing more is taken in for now; the text says why and what to do."""
 
 
 class Stream:
@@ -84,41 +81,44 @@ class _Batch:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.quarantine: list[tuple[int, int, int, str, str]] = []
+        self.quarantine: list[tuple[int, int, int, str, str, int]] = []
         self.lasts: dict[Stream, int] = {}
         self.readings = 0
+        self.bytes = 0  # as they came
 
     def __bool__(self) -> bool:
         return bool(self.lasts)
 
 
-def encode_value(val: Any) -> Any:
-    """What the column `val` holds: a number as such, anything else as its JSON text."""
-    kind = type(val)
-    return val if kind is int or kind is float else json.dumps(val, ensure_ascii=False, separators=(",", ":"))
-
-
-def decode_value(val: Any) -> Any:
-    """The value that `encode_value` was given."""
-    return json.loads(val) if isinstance(val, str) else val
-
-
 class SqliteSpool:
     """The spool contract over the database `path`; `append` takes `(source, epoch, seq, sensor, ts, val)`.
 
-    `retain_rows=None` keeps every reading; a number lets `trim` remove what is older and has been acknowledged.
+    `limits` say what is kept, and what happens when it is full. Readings are trimmed with the transactions of those
+    that come, and while none come by `insert`. `retain_rows`: keep that many, however old, and let `trim` remove what
+    is older than these and acknowledged. `say` hears of long work at the opening.
     """
 
-    def __init__(self, path: str, retain_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        retain_rows: int | None = None,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        say: Say | None = None,
+    ) -> None:
         self.path = path
-        self._retain_rows = retain_rows
+        self.limits = limits or Limits()
+        self.limits.check()
         self._pos = 0  # the last place given
         self._last_pos = 0  # the last place that can be read
-        self._lock_file = _lock(path)
+        self._lock_file = lock_journal(path)
         try:
-            self._db = _connect(path)
+            self._db = open_journal(path, say)
             try:
                 self._load()
+                self._retention = Retention(self._db, self.limits, clock or Clock(), retain_rows, self._in_use)
+                self._bound_files(say)
+                self._retention.used()
             except (sqlite3.Error, KeyError) as e:
                 self._db.close()
                 raise JournalError(f"the journal {path} is damaged ({e}); choose another with --journal") from e
@@ -128,11 +128,16 @@ class SqliteSpool:
         self._lock = threading.Condition()  # guards _recent, _cursors, _dirty and _last_pos
         self._recent: deque[list[Entry]] = deque()
         self._recent_rows = 0
+        self._recent_bytes: deque[int] = deque()  # of each batch in _recent
         self._open = _Batch()  # being filled
         self._batch = _Batch()  # inserted, or to be inserted again: at most one
+        self._removed = Removed()  # in the transaction that is open
         self._saving: dict[str, tuple[int, str | None] | None] = {}  # None: to be forgotten
         self._local = threading.local()
+        self._unwanted = 0  # what is in the quarantine up to this place is to be removed
         self._closed = False
+        self.full = False  # nothing more is taken in
+        self.dropped_for: Counter[str] = Counter()  # cursor: readings removed before it had them, since the start
         self.counters = {
             "appended": 0,
             "refused": 0,
@@ -140,7 +145,11 @@ class SqliteSpool:
             "torn": 0,
             "duplicates": 0,
             "quarantined": 0,
+            "quarantine_dropped": 0,  # the oldest, beyond its bound
             "gaps": 0,
+            "trimmed": 0,  # readings removed as old as was asked for
+            "full": 0,  # times that a batch had to wait because of it
+            "epochs_forgotten": 0,
         }
 
     # -- the contract
@@ -209,23 +218,19 @@ class SqliteSpool:
             return known
 
     def trim(self) -> int:
-        """Remove acknowledged readings that no retention limit keeps; at most PAGE of them per call."""
-        if self._retain_rows is None:
+        """Remove what no limit keeps, at most PAGE readings per call; how many."""
+        cursors = self.cursors()
+        upto = self._retention.due_by_age(cursors, self._last_pos)
+        if not upto:
             return 0
-        with self._lock:
-            upto = min([pos for pos, _ in self._cursors.values()], default=0)
-            upto = min(upto, self._last_pos - self._retain_rows)
-        rows = self._db.execute("SELECT pos FROM reading WHERE pos <= ? ORDER BY pos LIMIT ?", (upto, PAGE)).fetchall()
-        if not rows:
-            return 0
+        removed = Removed()
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM reading WHERE pos <= ?", (rows[-1][0],))
-            self._db.execute("DELETE FROM gap WHERE pos <= ?", (rows[-1][0],))
-        with self._lock:
-            while self._recent and self._recent[0][0][0] <= rows[-1][0]:
-                self._recent_rows -= len(self._recent.popleft())
-        return len(rows)
+            self._save_cursors()
+            self._retention.remove(removed, upto, cursors, PAGE)
+            self._save_counters(-removed.rows)
+        self._settle(removed)
+        return removed.rows
 
     def close(self) -> None:
         """Commit, move the WAL into the database, and give the journal free for another hub."""
@@ -239,25 +244,35 @@ class SqliteSpool:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._db.close()
+            self._reader().close()  # the owner's; those of other threads go with their threads
             self._lock_file.close()
 
     # -- what ingest asks for
 
     def stream(self, source: str, epoch: str) -> Stream:
         """The state of one epoch of one source, a new one if it was never seen."""
-        key = (source, epoch)
-        stream = self._streams.get(key) or self._unused.get(key)
+        stream = self._streams.get((source, epoch))
         if stream is None:
-            stream = self._unused[key] = Stream(0, source, epoch, 0)
+            row = (
+                self._reader()
+                .execute("SELECT id, last FROM stream WHERE source = ? AND epoch = ?", (source, epoch))
+                .fetchone()
+            )
+            id, last = row or (0, 0)
+            stream = self._streams[source, epoch] = Stream(id, source, epoch, last)
         return stream
 
-    def take(self, stream: Stream, rows: list[tuple[int, str, int, Any]]) -> None:
-        """Take readings `(seq, sensor, ts, val)` of one stream, in order and without holes, already checked."""
+    def take(self, stream: Stream, rows: list[tuple[int, str, int, Any]], size: int = 0) -> None:
+        """Take readings `(seq, sensor, ts, val)` of one stream, in order and without holes, already checked.
+
+        `size`: the bytes in which they came.
+        """
         self._keep(stream)
         pos = self._pos
         batch = self._open
         batch.entries += [(pos := pos + 1, stream, *row) for row in rows]
         batch.readings += len(rows)
+        batch.bytes += size
         stream.last = batch.lasts[stream] = rows[-1][0]
         self._pos = pos
 
@@ -273,7 +288,8 @@ class SqliteSpool:
         """Take a reading that cannot be stored into the quarantine, so that it does not block its outbox for ever."""
         self._keep(stream)
         self._pos += 1
-        self._open.quarantine.append((self._pos, stream.id, seq, reason, raw[:1000]))
+        poison = (self._pos, stream.id, seq, reason, raw[:RAW_CHARACTERS], self._retention.now())
+        self._open.quarantine.append(poison)
         stream.last = self._open.lasts[stream] = seq
         self.counters["quarantined"] += 1
 
@@ -284,23 +300,41 @@ class SqliteSpool:
     def insert(self, cursors: bool = True) -> bool:
         """Begin a transaction with everything taken so far; False when there is nothing to commit.
 
-        The cursors go with it; without readings they are worth a transaction only if `cursors`.
+        The cursors go with it; without readings they are worth a transaction only if `cursors`. So does the removal of
+        what is not kept any more. JournalFull: there is no room, and what was taken waits.
 
         After a failure of this or of `commit`, call `rollback` and then this again: nothing that was taken is lost.
         """
         if not self._batch:
             self._batch, self._open = self._open, _Batch()
         batch = self._batch
-        if not batch and not cursors and not self._saving:
+        due = self._unwanted > 0 or self._retention.due(self._last_pos)
+        if not batch and not cursors and not self._saving and not due:
             return False
         with self._lock:
-            for name in self._dirty:
-                self._saving[name] = self._cursors.get(name)
-            self._dirty.clear()
-        if not batch and not self._saving:
-            return False
+            if not batch and not self._dirty and not self._saving and not due:
+                return False
+            at = {name: pos for name, (pos, _) in self._cursors.items()}
+        self._bound_wal()
+        self._db.execute("BEGIN IMMEDIATE")
+        self._save_cursors()
+        self._removed = Removed()
+        self._retention.mark(self._last_pos)
+        self._retention.keep(self._removed, at, self._last_pos, self.rows, batch.readings)
+        if self._unwanted:
+            delete_quarantine(self._db, self._unwanted)
+        if batch and self._retention.full():
+            self._save_counters(-self._removed.rows)
+            self._db.execute("COMMIT")  # rarely: what could be removed is
+            self._saving = {}
+            self._settle(self._removed)
+            self._refuse(f"the journal is full ({self.limits.bytes:,} bytes); allow it more, or let it drop the oldest")
+        self._insert_batch(batch)
+        self._save_counters(batch.readings - self._removed.rows)
+        return True
+
+    def _insert_batch(self, batch: _Batch) -> None:
         execute = self._db.execute
-        execute("BEGIN IMMEDIATE")
         rows = [
             (pos, stream.id, rest[0], rest[1], rest[2], encode_value(rest[3]))
             for pos, stream, *rest in batch.entries
@@ -312,27 +346,22 @@ class SqliteSpool:
                 "INSERT INTO reading VALUES (?,?,?,?,?,?)" + ",(?,?,?,?,?,?)" * (len(part) - 1),
                 list(chain.from_iterable(part)),
             )
-        for entry in batch.entries:
-            if len(entry) == 3:
-                execute("INSERT INTO gap VALUES (?,?,?,?,?)", (entry[0], entry[1].id, *entry[2]))
+        if len(rows) < len(batch.entries):
+            gaps = [(entry[0], entry[1].id, *entry[2]) for entry in batch.entries if len(entry) == 3]
+            self._db.executemany("INSERT INTO gap VALUES (?,?,?,?,?)", gaps)
         if batch.quarantine:
-            self._db.executemany("INSERT INTO quarantine VALUES (?,?,?,?,?)", batch.quarantine)
-            execute(
+            self._db.executemany("INSERT INTO quarantine VALUES (?,?,?,?,?,?)", batch.quarantine)
+            self._removed.quarantined = execute(
                 "DELETE FROM quarantine WHERE pos <= (SELECT pos FROM quarantine ORDER BY pos DESC LIMIT 1 OFFSET ?)",
-                (QUARANTINE_ROWS,),
-            )
+                (self.limits.quarantined,),
+            ).rowcount
+        now = self._retention.now()
         for stream, last in batch.lasts.items():
             execute(
-                "INSERT INTO stream VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE SET last = excluded.last",
-                (stream.id, stream.source, stream.epoch, last),
+                "INSERT INTO stream (id, source, epoch, last, newest, seen) VALUES (?,?,?,?,?,?) "
+                "ON CONFLICT (id) DO UPDATE SET last = excluded.last, newest = excluded.newest, seen = excluded.seen",
+                (stream.id, stream.source, stream.epoch, last, self._pos, now),
             )
-        for name, saved in self._saving.items():
-            if saved is None:
-                execute("DELETE FROM cursor WHERE name = ?", (name,))
-            else:
-                execute("INSERT OR REPLACE INTO cursor VALUES (?,?,?)", (name, *saved))
-        execute("INSERT OR REPLACE INTO meta VALUES ('pos', ?)", (self._pos,))
-        return True
 
     def commit(self) -> None:
         """Commit the transaction: on disk when this returns. The one call that may run in another thread."""
@@ -342,21 +371,30 @@ class SqliteSpool:
         """After a failed insert or commit: undo it; what was taken is kept for the next `insert`."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+        self._removed = Removed()
+        self._retention.rolled_back()
 
     def committed(self) -> dict[Stream, int]:
         """Give the committed batch to the readers; returns the streams that moved, each with its last number."""
         batch, self._batch = self._batch, _Batch()
         self._saving = {}
+        self.full = False
+        self._unwanted = 0
         for stream, last in batch.lasts.items():
             stream.committed = last
         self.counters["appended"] += batch.readings
         self.rows += batch.readings
+        removed, self._removed = self._removed, Removed()
+        self._settle(removed)
         with self._lock:
             if batch.entries:
                 self._recent.append(batch.entries)
+                self._recent_bytes.append(batch.bytes)
                 self._recent_rows += len(batch.entries)
-                while self._recent_rows > RECENT_ROWS and len(self._recent) > 1:
-                    self._recent_rows -= len(self._recent.popleft())
+                while len(self._recent) > 1 and (
+                    self._recent_rows > RECENT_ROWS or sum(self._recent_bytes) > RECENT_BYTES
+                ):
+                    self._leave_memory()
                 self._last_pos = batch.entries[-1][0]
                 self._lock.notify_all()
         return batch.lasts
@@ -379,154 +417,174 @@ class SqliteSpool:
         with self._lock:
             return self._last_pos
 
+    def drop_quarantine(self, upto: int | None = None) -> int:
+        """With the next transaction, remove what is in the quarantine, up to the place `upto`; how many that is."""
+        self._unwanted = self._pos if upto is None else min(upto, self._pos)
+        count: int = (
+            self._reader().execute("SELECT count(*) FROM quarantine WHERE pos <= ?", (self._unwanted,)).fetchone()[0]
+        )
+        return count
+
+    def space(self) -> dict[str, Any]:
+        """For the page: what is used, what is allowed, and what becomes of the rest."""
+        return {
+            "bytes": self._retention.last_used,
+            "limit_bytes": self.limits.bytes,
+            "keep_s": self.limits.keep_s,
+            "hold_s": self.limits.hold_s,
+            "when_full": self.limits.when_full,
+            "full": self.full,
+            "trimmed": self.counters["trimmed"],
+            "dropped": self.counters["dropped"],
+            "dropped_for": dict(self.dropped_for),
+        }
+
     # -- inside
 
     def _keep(self, stream: Stream) -> None:
         if not stream.id:
             self._stream_id += 1
             stream.id = self._stream_id
-            self._streams[stream.source, stream.epoch] = stream
 
     def _load(self) -> None:
         db = self._db
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
         self.hub: str = meta["hub"]
         self._pos = meta["pos"]
+        self.rows: int = meta["rows"]  # readings in the file
         # The newest entry, not the newest place: a quarantined reading has a place, and nothing to read there.
         newest = "SELECT max(coalesce((SELECT max(pos) FROM reading), 0), coalesce((SELECT max(pos) FROM gap), 0))"
         self._last_pos = db.execute(newest).fetchone()[0]
-        self._streams = {
-            (source, epoch): Stream(id, source, epoch, last)
-            for id, source, epoch, last in db.execute("SELECT id, source, epoch, last FROM stream").fetchall()
+        # Those in use: by a link, by what waits for its commit, by entries in memory. The file knows the others, and a
+        # greeting alone costs no memory.
+        self._streams: WeakValueDictionary[tuple[str, str], Stream] = WeakValueDictionary()
+        self._known: dict[int, Stream] = {}  # what readers of the file name streams by; nobody takes into these
+        self._stream_id = db.execute("SELECT max(id) FROM stream").fetchone()[0] or 0
+        self._cursors: dict[str, tuple[int, str | None]] = {
+            name: (pos, mark) for name, pos, mark in db.execute("SELECT name, pos, mark FROM cursor")
         }
-        # Asked for, and nothing taken: kept only by who asked, so that greetings alone cost no memory.
-        self._unused: WeakValueDictionary[tuple[str, str], Stream] = WeakValueDictionary()
-        self._by_id = {s.id: s for s in self._streams.values()}
-        self._stream_id = max([s.id for s in self._streams.values()], default=0)
-        self._cursors = {name: (pos, mark) for name, pos, mark in db.execute("SELECT name, pos, mark FROM cursor")}
         self._dirty: set[str] = set()
-        self.rows: int = db.execute("SELECT count(*) FROM reading").fetchone()[0]
+
+    def _in_use(self) -> set[int]:
+        return {stream.id for stream in self._streams.values()}
+
+    def _bound_files(self, say: Say | None) -> None:
+        """Make the limits known to SQLite, and a file smaller whose limit was lowered."""
+        execute = self._db.execute
+        wal_bytes = min(64 << 20, self.limits.wal_bytes)
+        execute(f"PRAGMA journal_size_limit = {wal_bytes}")
+        execute(f"PRAGMA wal_autocheckpoint = {min(1000, wal_bytes // 16_384)}")
+        size = os.path.getsize(os.path.realpath(self.path))
+        if size <= self.limits.bytes:
+            return
+        say = say or (lambda text: None)
+        cursors = {name: pos for name, (pos, _) in self._cursors.items()}
+        before = max(1, self._retention.used() - self.limits.high)
+        while self.limits.when_full == "drop_oldest" and self._retention.full():
+            removed = Removed()
+            execute("BEGIN IMMEDIATE")
+            rows = self._retention.remove(removed, self._last_pos, cursors, 10 * step(self.rows), early=True)
+            self.rows -= rows
+            self._save_counters(0)
+            execute("COMMIT")
+            left = max(0, self._retention.used() - self.limits.high)
+            say(f"{self.path}: beyond {self.limits.bytes:,} bytes, {100 - 100 * left // before} % removed")
+            if not rows:
+                break
+        if self._retention.worth_shrinking():
+            say(f"{self.path}: making the file smaller ...")
+            try:
+                self._retention.shrink()
+            except sqlite3.OperationalError as e:  # no room for the copy: the pages are free inside all the same
+                say(f"{self.path}: it stays as long as it is ({e})")
+
+    def _bound_wal(self) -> None:
+        """A WAL that a reader elsewhere holds must not grow for ever: JournalFull until it is let go."""
+        try:
+            size = os.path.getsize(os.path.realpath(self.path) + "-wal")
+        except FileNotFoundError:
+            return
+        if size <= self.limits.wal_bytes:
+            return
+        self._db.execute("PRAGMA busy_timeout = 0")
+        held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        if held:
+            self._refuse(f"{self.path}-wal has {size:,} bytes and is held by a program that reads it; end that program")
+
+    def _refuse(self, why: str) -> None:
+        self.full = True
+        self.counters["full"] += 1
+        raise JournalFull(why)
+
+    def _save_cursors(self) -> None:
+        with self._lock:
+            for name in self._dirty:
+                self._saving[name] = self._cursors.get(name)
+            self._dirty.clear()
+        for name, saved in self._saving.items():
+            if saved is None:
+                self._db.execute("DELETE FROM cursor WHERE name = ?", (name,))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO cursor VALUES (?,?,?)", (name, *saved))
+
+    def _save_counters(self, more: int) -> None:
+        """`more`: readings in the file after this transaction, beside those before."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('pos', ?), ('rows', ?)", (self._pos, self.rows + more))
+
+    def _settle(self, removed: Removed) -> None:
+        """What was removed is gone for good: count it, and let nobody read it from memory."""
+        self.rows -= removed.rows
+        self.counters["trimmed"] += removed.rows - removed.dropped
+        self.counters["dropped"] += removed.dropped
+        self.counters["quarantine_dropped"] += removed.quarantined
+        self.counters["epochs_forgotten"] += removed.forgotten
+        self.dropped_for.update(removed.lacked)
+        with self._lock:
+            while self._recent and self._recent[0][0][0] <= removed.upto:
+                self._leave_memory()
+
+    def _leave_memory(self) -> None:
+        self._recent_rows -= len(self._recent.popleft())
+        self._recent_bytes.popleft()
+
+    def _reader(self) -> sqlite3.Connection:
+        """One read connection per thread: a reader never waits for the writer."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = read_only(self.path)
+            db.isolation_level = None
+        return db
 
     def _select(self, after: int, upto: int, limit: int) -> list[Entry]:
-        """From the file, no further than `upto`: a commit between the two queries must not show in the second only."""
-        db = getattr(self._local, "db", None)
-        if db is None:  # one read connection per thread: a reader never waits for the writer
-            db = self._local.db = _read_only(self.path)
-        rows = db.execute(
-            "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
-            (after, upto, limit),
-        ).fetchall()
-        if len(rows) == limit:
-            upto = rows[-1][0]
-        gaps = db.execute(
-            "SELECT pos, stream, first, last, reason FROM gap WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
-            (after, upto, limit),
-        ).fetchall()
-        streams = self._stream_by_id
-        entries: list[Entry] = [(r[0], streams(r[1]), r[2], r[3], r[4], decode_value(r[5])) for r in rows]
+        """From the file, as it was at one moment; no further than `upto`, for what comes later is read from memory."""
+        db = self._reader()
+        db.execute("BEGIN")
+        try:
+            rows = db.execute(
+                "SELECT pos, stream, seq, sensor, ts, val FROM reading WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
+                (after, upto, limit),
+            ).fetchall()
+            if len(rows) == limit:
+                upto = rows[-1][0]
+            gaps = db.execute(
+                "SELECT pos, stream, first, last, reason FROM gap WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?",
+                (after, upto, limit),
+            ).fetchall()
+            names = {id: self._name(db, id) for id in {row[1] for row in rows} | {gap[1] for gap in gaps}}
+        finally:
+            db.execute("COMMIT")
+        entries: list[Entry] = [(r[0], names[r[1]], r[2], r[3], r[4], decode_value(r[5])) for r in rows]
         if gaps:
-            entries += [(g[0], streams(g[1]), Gap(*g[2:])) for g in gaps]
+            entries += [(g[0], names[g[1]], Gap(*g[2:])) for g in gaps]
             entries.sort(key=itemgetter(0))
         return entries[:limit]
 
-    def _stream_by_id(self, id: int) -> Stream:
-        stream = self._by_id.get(id)
+    def _name(self, db: sqlite3.Connection, id: int) -> Stream:
+        stream = self._known.get(id)
         if stream is None:
-            self._by_id = {s.id: s for s in list(self._streams.values())}
-            stream = self._by_id[id]
+            if len(self._known) >= KNOWN_STREAMS:
+                self._known = {}
+            source, epoch = db.execute("SELECT source, epoch FROM stream WHERE id = ?", (id,)).fetchone()
+            stream = self._known[id] = Stream(id, source, epoch, 0)
         return stream
-
-
-class StoredReading(NamedTuple):
-    """One reading as `read_journal` gives it; `ts` in ms since 1970 UTC."""
-
-    pos: int
-    id: str
-    ts: int
-    sensor: str
-    val: Any
-
-
-def read_journal(
-    path: str, sensor: str | None = None, since: int | None = None, until: int | None = None
-) -> Iterator[StoredReading]:
-    """The readings stored in the journal `path`, oldest first, also while a hub is writing it.
-
-    `since` and `until` bound `ts` (ms since 1970 UTC, half-open). Reads in short pages. JournalError if it is none.
-    """
-    if not os.path.exists(path):
-        raise JournalError(f"there is no journal {path}; name the file given to --journal")
-    db = None
-    try:
-        db = _read_only(path)
-        where = "".join(
-            [
-                " AND sensor = :sensor" if sensor is not None else "",
-                " AND ts >= :since" if since is not None else "",
-                " AND ts < :until" if until is not None else "",
-            ]
-        )
-        query = (
-            "SELECT pos, source || ':' || epoch || ':' || seq, ts, sensor, val FROM reading "
-            "JOIN stream ON stream.id = reading.stream WHERE pos > :after AND pos <= :upto" + where + " ORDER BY pos"
-        )
-        span = 10 * PAGE  # places looked at by one SELECT, whatever the filter lets through
-        after, newest = db.execute("SELECT min(pos) - 1, max(pos) FROM reading").fetchone()
-        while newest is not None and after < newest:
-            bounds = {"sensor": sensor, "since": since, "until": until, "after": after, "upto": after + span}
-            for pos, id, ts, name, val in db.execute(query, bounds).fetchall():
-                yield StoredReading(pos, id, ts, name, decode_value(val))
-            after += span
-    except sqlite3.DatabaseError as e:
-        raise JournalError(f"{path} cannot be read as a journal: {e}") from e
-    finally:
-        if db is not None:
-            db.close()
-
-
-def _lock(path: str) -> Any:
-    try:
-        file = open(os.path.realpath(path) + ".lock", "w")  # held open for as long as the journal is
-    except OSError as e:
-        raise JournalError(f"the journal {path} cannot be written ({e.strerror}); choose another with --journal") from e
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        file.close()
-        raise JournalError(f"another hub is writing {path}; stop it, or choose another file with --journal") from e
-    return file
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    db = None
-    try:
-        # The real path: SQLite takes `:memory:` and `file:...` for something else.
-        db = sqlite3.connect(
-            os.path.realpath(path), isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if version > VERSION:
-            raise JournalError(
-                f"{path} was written by a newer Bourn (format {version}, this one knows {VERSION}); update Bourn"
-            )
-        if tables if version == 0 else version != VERSION or not tables >= TABLES:
-            raise JournalError(f"{path} is a database of something else; choose another file with --journal")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA journal_size_limit = 67108864")
-        if version == 0:
-            db.executescript("BEGIN;" + SCHEMA + f"PRAGMA user_version = {VERSION};")
-            db.execute("INSERT INTO meta VALUES ('hub', ?), ('pos', 0)", (secrets.token_hex(8),))
-            db.execute("COMMIT")
-    except (sqlite3.Error, JournalError) as e:
-        if db is not None:
-            db.close()
-        if isinstance(e, JournalError):
-            raise
-        raise JournalError(f"the journal {path} cannot be opened ({e}); choose another with --journal") from e
-    return db
-
-
-def _read_only(path: str) -> sqlite3.Connection:
-    return sqlite3.connect("file://" + quote(os.path.realpath(path)) + "?mode=ro", uri=True)

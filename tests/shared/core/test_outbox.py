@@ -129,11 +129,12 @@ def test_ram_forgets_what_was_acknowledged():
     assert spool.acked() is None
     spool.ack(b)
     spool.ack(a)
+    assert spool.trim() == 2
     assert (spool.acked(), contents(spool), spool.waiting()) == (b, [(3, "c")], 1)
     assert contents(spool, spool.acked()) == [(3, "c")]
     spool.ack(c)
     spool.append(["d"])
-    assert contents(spool) == [(4, "d")]
+    assert spool.trim() == 1 and contents(spool) == [(4, "d")]
 
 
 def test_a_gap_in_ram_goes_when_it_was_acknowledged():

@@ -3,7 +3,7 @@
 
 import sys
 
-from bourn import Clock, OutputThing, Scheduler, _compat
+from bourn import Clock, Never, Scheduler, _compat
 from bourn.clock import LONGEST_SLEEP_MS
 from bourn.testing import ManualClock, Recorder
 
@@ -201,7 +201,7 @@ def test_an_interval_of_nothing_is_refused():
     for interval in (0, -1, 0.0004):
         raises(ValueError, scheduler.schedule_recurring, int, interval)
         raises(ValueError, scheduler.schedule_later_one_time, int, interval)
-        raises(ValueError, scheduler.schedule_periodic, OutputThing(), interval)
+        raises(ValueError, scheduler.schedule_periodic, Never(), interval)
     assert scheduler.next_wake() is None
 
 

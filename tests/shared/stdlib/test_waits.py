@@ -279,3 +279,28 @@ def test_long_time_outs():
     except OverflowError:
         pass
     assert sys.maxsize > 0
+
+
+def test_what_nobody_waits_for_allocates_nothing():
+    if not MICROPYTHON:
+        raise Skip("CPython does not count its heap")
+    event, semaphore = threading.Event(), threading.Semaphore(1)
+    condition = threading.Condition(threading.Lock())  # an RLock asks for its ident: 16 bytes on 32 bits
+
+    def notify():
+        with condition:
+            condition.notify()
+            condition.notify_all()
+
+    def permit():
+        with semaphore:
+            pass
+
+    for work in (notify, permit, event.set, event.is_set, event.clear):
+        work()
+        gc.disable()
+        before = gc.mem_alloc()
+        work()
+        after = gc.mem_alloc()
+        gc.enable()
+        assert after == before, (work, after - before)

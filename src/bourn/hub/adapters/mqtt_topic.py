@@ -12,6 +12,7 @@ acknowledgement says nothing about any disk: for readings that must not be lost 
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -57,12 +58,19 @@ def make_client(
     return client
 
 
+def _why_not() -> str:
+    """Why the connection that paho tries could not be made: its `on_connect_fail` is called while it handles that."""
+    e = sys.exc_info()[1]
+    return f"no connection to the broker: {e}" if e else "no connection to the broker"
+
+
 class MqttWriter:
     """A sink that publishes each event (text, bytes, a number or None) on one topic or several, each with its QoS.
 
     `sent` counts what the broker has acknowledged (QoS 0: what has left), `dropped` what had no place in the queue of
-    10,000 or was there when the end had waited `close_s`; `last_error` is the last word of a broker that refuses.
-    TypeError for an event of another type: put `to_json()` before it.
+    10,000 or was there when the end had waited `close_s`; `last_error` is the last word of a broker that refuses, or
+    why it cannot be reached or trusted; None while it is connected. TypeError for an event of another type: put
+    `to_json()` before it.
     """
 
     def __init__(
@@ -88,6 +96,7 @@ class MqttWriter:
         self._client = client or make_client(**options)
         self._client.on_publish = self._on_publish
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.connect_async(host, port, KEEPALIVE_S)
         self._client.loop_start()
 
@@ -129,6 +138,9 @@ class MqttWriter:
             self.dropped += self._waiting
             self._waiting = 0
 
+    def _on_connect_fail(self, client: Any, userdata: Any) -> None:
+        self.last_error = _why_not()
+
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
         with self._changed:
             self._waiting -= 1
@@ -143,7 +155,7 @@ class MqttReader(OutputThing):
     """Emits a Message for everything that comes on `topics` (pairs of a filter and its QoS), whenever it is observed.
 
     10,000 messages wait for the next observation; then the oldest are dropped and counted in `dropped`. `last_error` is
-    the last word of a broker that refuses. Trouble on the network is no `on_error`: the client connects again.
+    as MqttWriter's. Trouble on the network is no `on_error`: the client connects again.
     """
 
     def __init__(
@@ -164,6 +176,7 @@ class MqttReader(OutputThing):
         self._closed = False
         self._client = client or make_client(**options)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.connect_async(host, port, KEEPALIVE_S)
@@ -192,6 +205,9 @@ class MqttReader(OutputThing):
         self.last_error = str(reason) if reason.is_failure else None
         if not reason.is_failure:
             client.subscribe(self.topics)
+
+    def _on_connect_fail(self, client: Any, userdata: Any) -> None:
+        self.last_error = _why_not()
 
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         answers = zip(self.topics, reasons, strict=False)

@@ -1,0 +1,127 @@
+"""What a journal holds, for whoever looks into the file: readings and the quarantine, also while a hub writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from bourn.spool.sqlite_file import TABLES, JournalError, check_version, lock_journal, open_journal, read_only
+
+PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
+
+
+def encode_value(val: Any) -> Any:
+    """What the column `val` holds: a number as such, anything else as its JSON text."""
+    kind = type(val)
+    return val if kind is int or kind is float else json.dumps(val, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_value(val: Any) -> Any:
+    """The value that `encode_value` was given."""
+    return json.loads(val) if isinstance(val, str) else val
+
+
+class StoredReading(NamedTuple):
+    """One reading as `read_journal` gives it; `ts` in ms since 1970 UTC."""
+
+    pos: int
+    id: str
+    ts: int
+    sensor: str
+    val: Any
+
+
+class Quarantined(NamedTuple):
+    """One reading that could not be stored: why, when it came (ms since 1970 UTC, 0: unknown), and what it was."""
+
+    pos: int
+    id: str
+    at: int
+    reason: str
+    raw: str
+
+
+def read_journal(
+    path: str, sensor: str | None = None, since: int | None = None, until: int | None = None
+) -> Iterator[StoredReading]:
+    """The readings stored in the journal `path`, oldest first, also while a hub is writing it.
+
+    `since` and `until` bound `ts` (ms since 1970 UTC, half-open). Reads in short pages. JournalError if it is none.
+    """
+    with _opened(path) as db:
+        where = "".join(
+            [
+                " AND sensor = :sensor" if sensor is not None else "",
+                " AND ts >= :since" if since is not None else "",
+                " AND ts < :until" if until is not None else "",
+            ]
+        )
+        query = (
+            "SELECT reading.pos, source || ':' || epoch || ':' || seq, ts, sensor, val FROM reading "
+            "JOIN stream ON stream.id = reading.stream WHERE reading.pos > :after AND reading.pos <= :upto"
+            + where
+            + " ORDER BY reading.pos"
+        )
+        span = 10 * PAGE  # places looked at by one SELECT, whatever the filter lets through
+        after, newest = db.execute("SELECT min(pos) - 1, max(pos) FROM reading").fetchone()
+        while newest is not None and after < newest:
+            bounds = {"sensor": sensor, "since": since, "until": until, "after": after, "upto": after + span}
+            for pos, id, ts, name, val in db.execute(query, bounds).fetchall():
+                yield StoredReading(pos, id, ts, name, decode_value(val))
+            after += span
+
+
+def read_quarantine(path: str) -> list[Quarantined]:
+    """What could not be stored, oldest first; there is a bound to it. JournalError if it is no journal."""
+    with _opened(path) as db:
+        at = "quarantine.at" if check_version(db, path) >= 2 else "0"
+        return [
+            Quarantined(*row)
+            for row in db.execute(
+                f"SELECT quarantine.pos, source || ':' || epoch || ':' || seq, {at}, reason, raw FROM quarantine "
+                "JOIN stream ON stream.id = quarantine.stream ORDER BY quarantine.pos"
+            ).fetchall()
+        ]
+
+
+def drop_quarantine(path: str, upto: int | None = None) -> int:
+    """Remove what is in the quarantine, up to the place `upto`; how many. JournalError while a hub writes it."""
+    with _opened(path):  # asking makes nothing
+        pass
+    lock = lock_journal(path)
+    try:
+        db = open_journal(path)
+        try:
+            return delete_quarantine(db, upto)
+        finally:
+            db.close()
+    finally:
+        lock.close()
+
+
+def delete_quarantine(db: sqlite3.Connection, upto: int | None) -> int:
+    """Remove what is in the quarantine, up to the place `upto`; how many."""
+    done = db.execute("DELETE FROM quarantine WHERE ? IS NULL OR pos <= ?", (upto, upto))
+    return done.rowcount
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[sqlite3.Connection]:
+    if not os.path.exists(path):
+        raise JournalError(f"there is no journal {path}; name the file given to --journal")
+    db = None
+    try:
+        db = read_only(path)
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables >= TABLES:  # a repository in SQLite has other tables, and can be read all the same
+            check_version(db, path)
+        yield db
+    except sqlite3.DatabaseError as e:
+        raise JournalError(f"{path} cannot be read as a journal: {e}") from e
+    finally:
+        if db is not None:
+            db.close()
