@@ -72,7 +72,7 @@ class SharedRing:
 
     def send(self, data: bytes | bytearray) -> int:
         """Write as much of `data` as there is room for, and ring; how much. OSError EAGAIN when there is none."""
-        free = len(self._out) - self.waiting
+        free = self.room()
         if free <= 0:
             raise OSError(errno.EAGAIN, "full")
         n = min(free, len(data))
@@ -87,6 +87,10 @@ class SharedRing:
         self._written += n
         self.ring()
         return n
+
+    def room(self) -> int:
+        """Bytes that can be written now."""
+        return len(self._out) - self.waiting
 
     def pieces(self) -> list[memoryview]:
         """What the other side has written, as views of the memory, valid until `free`. Looks at the socket first.

@@ -34,9 +34,11 @@ class SharedMemory:
     def interest(self, writing: bool) -> int:
         """The socket is the doorbell for both: something came, or there is room again."""
         ring = self._ring
-        if ring and ring.untold():  # this is asked after each event, and so also when the socket takes it again
+        if ring is None:
+            return select.POLLIN
+        if ring.untold():  # this is asked after each event, and so also when the socket takes it again
             ring.ring()
-        return select.POLLIN | (select.POLLOUT if ring and ring.untold() else 0)
+        return select.POLLIN | (select.POLLOUT if ring.untold() or (writing and ring.room()) else 0)
 
     def send(self, data) -> int:
         """Write what there is room for."""
