@@ -75,8 +75,20 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "run --for ever": ("--for", "ever", "30s"),
     "run --for 0": ("--for", "30s"),
     "hub --for 5y": ("--for", "30s"),
-    "run --connection pipe": ("pipe", "socket"),
-    "run --connection-type shared_memory": ("socket",),
+    "run --connection pigeon": ("pigeon", "socket", "shared-memory"),
+    "run --connection-type queue --sensors-as processes": ("queue", "threads", "pipe"),
+    "run --connection queue --sensors-as boats": ("boats", "threads"),
+    "run --connection shared_memory --micropython no-program": ("MicroPython", "unix", "--micropython"),
+    "run --sensors-as threads --micropython no-program": ("MicroPython", "processes"),
+    "run --connection pipe --port 7007": ("--port", "socket"),
+    "hub --listen queue:hub": ("queue:hub", "unix:PATH"),
+    "hub --listen pipe:": ("pipe:", "unix:PATH"),
+    "hub --listen unix:": ("unix:bourn.sock",),
+    "hub --listen unix:text": ("unix:text", "no socket"),
+    "hub --listen shm:no/such/folder.sock": ("no/such/folder.sock", "folder"),
+    "sensors --hub pipe:3": ("pipe:3", "unix:PATH"),
+    "sensors --hub queue:hub": ("queue:hub", "unix:PATH"),
+    "sensors --hub shm:x --micropython no-program": ("MicroPython", "unix:PATH"),
     # addresses
     "run --web 8080": ("--web", "127.0.0.1:8080"),
     "run --web 127.0.0.1:http": ("--web", "127.0.0.1:8080"),
@@ -140,9 +152,6 @@ STARTED = {
     "csv:no/such/folder.csv",
     "--outbox",
     "--micropython",
-    "--port",
-    "--listen",
-    "--web",
 }
 
 CONFIGS = {

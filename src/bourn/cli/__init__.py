@@ -18,11 +18,10 @@ from bourn.cli import keys as keys_command
 from bourn.cli import repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
+from bourn.cli.connections import CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
 from bourn.spool.sqlite import JournalError, Limits
-
-CONNECTIONS = ("socket",)  # pipe and shared_memory come with the issue Hub
 
 app = typer.Typer(
     name="bourn",
@@ -66,6 +65,9 @@ Connection = Annotated[
     str,
     typer.Option("--connection", "--connection-type", help=f"How sensors reach the hub: {' | '.join(CONNECTIONS)}."),
 ]
+SensorsAs = Annotated[
+    str | None, typer.Option(help=f"{' | '.join(SENSORS_AS)}; default: threads for a queue, processes for the others.")
+]
 Port = Annotated[int, typer.Option(help="The hub's TCP port; 0 takes a free one.", min=0, max=65535)]
 NumSensors = Annotated[int, typer.Option(help="How many random sensors to run.", min=1, max=1000)]
 Every = Annotated[
@@ -100,6 +102,13 @@ WebTokenFile = Annotated[
 ]
 LogFormat = Annotated[str, typer.Option(help="What happens to the hub, on standard error: text | json.")]
 LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info | warning | error.")]
+Listen = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where sensors connect to: tcp://host:port, unix:PATH, shm:PATH; may be repeated.",
+        show_default="tcp://127.0.0.1:7007",
+    ),
+]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow others to reach it unencrypted, and to write without a key.")
@@ -117,6 +126,7 @@ def run(
     num_sensors: NumSensors = 5,
     every: Every = None,
     connection: Connection = "socket",
+    sensors_as: SensorsAs = None,
     port: Port = 0,
     in_flight: InFlight = 1000,
     network_in_flight: NetworkInFlight = 5,
@@ -141,12 +151,12 @@ def run(
     seconds: Seconds = None,
 ) -> None:
     """Sensors, hub and page on this machine, until Ctrl-C."""
-    _check_connection(connection)
+    wiring = Wiring(connection, sensors_as, micropython, port)
     _log(log_level, log_format)
     sensors = _sensors(num_sensors, every, system_data, config, keys)
     hub = HubPlan(
         journal,
-        f"tcp://127.0.0.1:{port}",
+        [wiring.url(journal)],
         in_flight,
         network_in_flight,
         csv_file,
@@ -158,12 +168,13 @@ def run(
         False,
         limits_of(journal_bytes, keep, hold, when_full),
     )
-    asyncio.run(_main(hub, None, sensors, outbox, _interpreter(micropython), _duration(seconds, "--for")))
+    interpreter = _interpreter(micropython) if wiring.micropython else None
+    asyncio.run(_main(hub, None, sensors, outbox, interpreter, _duration(seconds, "--for"), wiring.threads))
 
 
 @app.command(epilog="Example: bourn hub --listen tcp://127.0.0.1:7007 --journal bourn.db --web 127.0.0.1:8080")
 def hub(
-    listen: Annotated[str, typer.Option(help="Where sensors connect to.")] = "tcp://127.0.0.1:7007",
+    listen: Listen = None,
     in_flight: InFlight = 1000,
     network_in_flight: NetworkInFlight = None,
     journal: Journal = "bourn.db",
@@ -186,9 +197,10 @@ def hub(
 ) -> None:
     """The hub alone: takes what sensors send, here or on other machines."""
     _log(log_level, log_format)
+    check_listen_urls(listen or [])
     plan = HubPlan(
         journal,
-        listen,
+        listen or ["tcp://127.0.0.1:7007"],
         in_flight,
         network_in_flight,
         csv_file,
@@ -218,14 +230,10 @@ def sensors(
     seconds: Seconds = None,
 ) -> None:
     """Sensors alone, sending to a hub elsewhere; they wait for it when it is away."""
-    from bourn.device.connections import check_url
-
-    try:
-        check_url(hub)
-    except ValueError as e:
-        raise Wrong(str(e)) from e
+    check_hub_url(hub, micropython)
     specs = _sensors(num_sensors, every, system_data, config, keys)
-    asyncio.run(_main(None, hub, specs, outbox, _interpreter(micropython), _duration(seconds, "--for")))
+    interpreter = None if hub.startswith("shm:") else _interpreter(micropython)
+    asyncio.run(_main(None, hub, specs, outbox, interpreter, _duration(seconds, "--for")))
 
 
 @app.command(epilog="Example: bourn read bourn.db --sensor s1 --since 5m --format csv")
@@ -298,7 +306,7 @@ class HubPlan:
     def __init__(
         self,
         journal: str,
-        listen: str,
+        listen: list[str],
         in_flight: int,
         network_in_flight: int | None,
         csv_file: str | None,
@@ -335,6 +343,7 @@ class HubPlan:
             repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
+        self._check_addresses()
         hub = Hub(
             self.journal,
             self.listen,
@@ -355,7 +364,7 @@ class HubPlan:
                 sys.stderr.write(f"bourn: {trouble}\n")
             if self.plot:
                 hub.add(Plot())
-            doing = self.listen
+            doing = ""
             await hub.start()
             if self.web:
                 doing = self.token_file or ""
@@ -367,10 +376,30 @@ class HubPlan:
             raise Wrong(_remedy(e, doing)) from e
         return hub
 
+    def _check_addresses(self) -> None:
+        """Wrong where one of them is taken or cannot be, before a journal or another file is made in vain."""
+        from bourn.hub.connections import check_free
+        from bourn.hub.connections.tcp import check_port_free
+
+        try:
+            for url in self.listen:
+                doing = url
+                if url == "pipe:" or url.startswith("queue:"):
+                    continue
+                check_free(url, self.insecure)
+            if self.web:
+                doing = f"{self.web[0]}:{self.web[1]}"
+                check_port_free(*self.web)
+        except (OSError, ValueError) as e:
+            raise Wrong(_remedy(e, doing)) from e
+
 
 def _remedy(e: Exception, doing: str) -> str:
+    if isinstance(e, OSError):
+        doing = doing or str(e.filename)
     if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
-        return f"{doing} is taken by another program; choose another port, or 0 for a free one"
+        another = "port, or 0 for a free one" if not doing.startswith(("unix:", "shm:")) else "path"
+        return f"{doing} is taken by another program; choose another {another}"
     if isinstance(e, OSError):
         return f"{doing} cannot be used: {e.strerror or e}; choose another, or mend its permissions"
     return str(e)
@@ -379,11 +408,6 @@ def _remedy(e: Exception, doing: str) -> str:
 def _note(text: str) -> None:
     """Long work at the start, such as an older journal that becomes one of today's format."""
     sys.stderr.write(f"bourn: {text}\n")
-
-
-def _check_connection(connection: str) -> None:
-    if connection.replace("_", "-") not in CONNECTIONS:
-        raise Wrong(f"there is no connection {connection!r} yet; use {' or '.join(CONNECTIONS)}")
 
 
 def _log(level: str, form: str) -> None:
@@ -466,6 +490,7 @@ async def _main(
     outbox: str,
     micropython: str | None,
     seconds: float | None,
+    threads: bool = False,
 ) -> None:
     from bourn.cli.supervisor import Supervisor
 
@@ -474,7 +499,7 @@ async def _main(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hub = await plan.start() if plan else None
     try:
-        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop)
+        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop, threads)
     except BaseException:
         if hub:
             await hub.stop()

@@ -10,15 +10,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bourn.cli.config import ConfigError
+from bourn.hub.connections import Invitation
 
 RESTART_S = 1.0  # after which a node that died is started again
 STOP_S = 3.2  # in which nodes have to end; then they are killed
 SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
 ARGUMENT_BYTES = 240  # of one argument of a node; it puts them together
+LINK_ENDED = 3  # of one whose connection cannot be opened again: its readings are in its outbox
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 
 
@@ -28,20 +30,35 @@ def find_micropython() -> str | None:
     return beside if os.access(beside, os.X_OK) else shutil.which("micropython")
 
 
+def added(before: dict[str, Any] | None, report: dict[str, Any]) -> dict[str, Any]:
+    """The report of a node that was started again: the counters of all its runs, and what else the last one said."""
+    if before is None:
+        return report
+    return {
+        key: value + before[key] if isinstance(value, int) and key != "waiting" else value
+        for key, value in report.items()
+    }
+
+
 class NodeProcess:
     """One node: its settings, its process while it runs, and the report it gave at the end."""
 
     def __init__(
         self,
         settings: dict[str, Any],
+        invite: Callable[[], Awaitable[Invitation]],
         interpreter: str | None,
         told: Callable[[str], None],
         broken: Callable[[str], None],
     ) -> None:
-        """`told` hears that it died and is started again, `broken` that its settings can't work."""
+        """`invite` gives what it needs to reach the hub, at each start.
+
+        `told` hears that it died and is started again, `broken` that its settings can't work.
+        """
         self.settings = settings
         self.report: dict[str, Any] | None = None
         self.killed = False
+        self._invite = invite
         self._interpreter = interpreter or sys.executable
         self._told = told
         self._broken = broken
@@ -77,22 +94,26 @@ class NodeProcess:
         env = dict(os.environ, MICROPYPATH=source_root + ":.frozen")
         if self._interpreter == sys.executable:
             env["PYTHONPATH"] = os.pathsep.join([source_root, *filter(None, [env.get("PYTHONPATH")])])
+        invitation = await self._invite()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 self._interpreter,
                 "-m",
                 "bourn.device.node",
-                *_arguments(self.settings),
+                *_arguments({**self.settings, "hub": invitation.url}),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=env,
+                pass_fds=invitation.descriptors,
                 start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
             )
         except OSError as e:
             raise ConfigError(
                 f"the interpreter {self._interpreter} cannot be run: {e.strerror}; see --micropython"
             ) from e
+        finally:
+            invitation.close()
         if self._stopping.is_set() and self._process.stdin is not None:  # asked to while it was being started
             self._process.stdin.close()
 
@@ -102,8 +123,8 @@ class NodeProcess:
             assert self._process.stdout is not None and self._process.stderr is not None
             said, complained = await asyncio.gather(_tail(self._process.stdout), _tail(self._process.stderr))
             status = await self._process.wait()
-            if said and status == 0:
-                self.report = json.loads(said.splitlines()[-1])
+            if said and status in {0, LINK_ENDED}:
+                self.report = added(self.report, json.loads(said.splitlines()[-1]))
             if self._stopping.is_set():
                 return
             reason = complained.strip().splitlines()[-1] if complained.strip() else f"status {status}"

@@ -1,4 +1,4 @@
-"""Runs sensors' processes and, where it is here, the hub; ends them in order and says what was done."""
+"""Runs sensors' processes or threads and, where it is here, the hub; ends them in order and says what was done."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from bourn import __version__
 from bourn.cli.config import ConfigError, SensorSettings
 from bourn.cli.processes import NodeProcess
+from bourn.cli.threads import ThreadNode
 from bourn.device.sensors import KINDS
+from bourn.hub.connections import Invitation
 
 if TYPE_CHECKING:
     from bourn.hub.hub import Hub
 
 
 class Supervisor:
-    """Sensors in processes of their own, each a source with an outbox in a folder below `outbox`, and perhaps a hub."""
+    """Sensors, each a source in a process or thread of its own with an outbox below `outbox`, and perhaps a hub."""
 
     def __init__(
         self,
@@ -28,6 +30,7 @@ class Supervisor:
         outbox: str,
         micropython: str | None,
         stop: asyncio.Event,
+        threads: bool = False,
     ) -> None:
         """`stop`, once set, ends it. ConfigError when the folder of the outboxes can't be used."""
         self._hub = hub
@@ -35,23 +38,27 @@ class Supervisor:
         self._broken: str | None = None
         if sensors:
             _check_folder(outbox)
-        self._hub_url = hub.url if hub else hub_url
+        self._hub_urls = hub.urls if hub else [hub_url or ""]
+        self._threads = threads
         self._nodes = [
-            NodeProcess(
-                {
-                    "source": s.name,
-                    "hub": self._hub_url,
-                    "outbox": os.path.abspath(os.path.join(outbox, s.name)),
-                    "sensors": [{**s.options, "kind": s.kind, "name": s.name, "every": s.every}],
-                    "keys": s.keys,
-                },
-                micropython if s is sensors[-1] and KINDS[s.kind][0] != "system" else None,
-                _say,
-                self._give_up,
-            )
+            self._node(s, outbox, micropython if s is sensors[-1] and KINDS[s.kind][0] != "system" else None)
             for s in sensors
         ]
         self._on_micropython = bool(sensors and micropython and KINDS[sensors[-1].kind][0] != "system")
+
+    def _node(self, sensor: SensorSettings, outbox: str, micropython: str | None) -> NodeProcess | ThreadNode:
+        settings = {
+            "source": sensor.name,
+            "outbox": os.path.abspath(os.path.join(outbox, sensor.name)),
+            "sensors": [{**sensor.options, "kind": sensor.kind, "name": sensor.name, "every": sensor.every}],
+            "keys": sensor.keys,
+        }
+        if self._threads:
+            return ThreadNode(settings, self._invite, _say, self._give_up)
+        return NodeProcess(settings, self._invite, micropython, _say, self._give_up)
+
+    async def _invite(self) -> Invitation:
+        return await self._hub.invite() if self._hub else Invitation(self._hub_urls[0])
 
     async def run(self, seconds: float | None) -> None:
         """Until Ctrl-C, SIGTERM or `seconds` have passed; then stop everything and say what was done."""
@@ -90,8 +97,9 @@ class Supervisor:
         lines = [f"Bourn {__version__}"]
         if self._nodes:
             where = ", the last one on MicroPython" if self._on_micropython else ""
-            lines.append(f"sensors  {len(self._nodes)}, each in a process of its own{where}")
-        lines.append(f"hub      {self._hub_url}")
+            what = "thread" if self._threads else "process"
+            lines.append(f"sensors  {len(self._nodes)}, each in a {what} of its own{where}")
+        lines += [f"hub      {url}" for url in self._hub_urls]
         if hub:
             lines.append(f"journal  {hub.journal.path} ({hub.journal.rows} readings)")
             if hub.page and hub.plot:

@@ -8,6 +8,7 @@ the source; it is needed where the hub asks who writes.
 
 It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
 stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output.
+Status 3: so far it was told nothing, but its connection has ended and cannot be opened again (a pipe).
 """
 
 import json
@@ -56,7 +57,7 @@ class Node:
         asked.register(stop, select.POLLIN)
         self.sender.poller.register(stop, select.POLLIN)  # so that it ends a wait
         try:
-            while not asked.poll(0):
+            while self.sender.state != "ended" and not asked.poll(0):
                 self.scheduler.run_due(self.clock.now())
                 wake = self.scheduler.next_wake()
                 self.sender.wait(FOREVER_MS if wake is None else max(0, wake - self.clock.now()))
@@ -85,6 +86,9 @@ def main(argv) -> int:
         return 2
     node.run(sys.stdin)
     sys.stdout.write(json.dumps(node.report()) + "\n")
+    if node.sender.state == "ended":
+        sys.stderr.write("%s\n" % node.sender.last_error)
+        return 3
     return 0
 
 
