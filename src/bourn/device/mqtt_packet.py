@@ -1,0 +1,113 @@
+"""MQTT 3.1.1 packets: bytes in, packets out, and back; no I/O.
+
+Source: OASIS, "MQTT Version 3.1.1", chapters 2 and 3.
+"""
+
+
+def text(s) -> bytes:
+    """A string as packets hold it: its length in two bytes, then UTF-8. ValueError above 65,535 bytes."""
+    data = s if isinstance(s, (bytes, bytearray)) else s.encode()
+    if len(data) > 65535:
+        raise ValueError("too long")
+    return len(data).to_bytes(2, "big") + data
+
+
+def packet(first: int, body) -> bytearray:
+    """The fixed header and `body`. ValueError when it is longer than MQTT can say (256 MB)."""
+    n = len(body)
+    head = bytearray((first, n & 127))
+    while n > 127:
+        head[-1] |= 128
+        n >>= 7
+        head.append(n & 127)
+    if len(head) > 5:
+        raise ValueError("too long")
+    return head + body
+
+
+def connect(client_id: str, keepalive_s: int, clean: bool, user, password, will) -> bytes:
+    """CONNECT. `will` is (topic, payload, qos, retain) or None."""
+    flags = 2 if clean else 0
+    body = text(client_id)
+    if will:
+        flags |= 4 | will[2] << 3 | (32 if will[3] else 0)
+        body += text(will[0]) + text(will[1])
+    if user is not None:
+        flags |= 128
+        body += text(user)
+        if password is not None:
+            flags |= 64
+            body += text(password)
+    return bytes(packet(0x10, b"\x00\x04MQTT\x04" + bytes((flags, keepalive_s >> 8, keepalive_s & 255)) + body))
+
+
+def publish(topic: str, payload, qos: int, retain: bool):
+    """(packet, place): PUBLISH, and where in it the number of the packet is to be put (0 for QoS 0, which has none).
+
+    ValueError for a topic with a wildcard or none at all, and for another QoS.
+    """
+    if not topic or "+" in topic or "#" in topic or "\0" in topic or not 0 <= qos <= 1:
+        raise ValueError("no topic for a message (+, #, NUL, empty), or not QoS 0 or 1: %r" % topic)
+    if isinstance(payload, str):
+        payload = payload.encode()
+    head = text(topic)
+    if qos:
+        head += b"\0\0"
+    whole = packet(0x30 | qos << 1 | (1 if retain else 0), head + payload)
+    return whole, qos and len(whole) - len(payload) - 2
+
+
+class Decoder:
+    """Cuts a byte stream into packets, however it was segmented; holds at most one unfinished packet.
+
+    A packet of more than `most` bytes is never held: the head of it is, and the rest is thrown away as it comes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest = b""
+        self._skip = 0  # bytes of a packet that is too long, which are still to come
+
+    def feed(self, data) -> list:
+        """All packets that `data` completes: (first byte, body, its true length). ValueError: that is no MQTT."""
+        skip = self._skip
+        if skip:
+            self._skip = max(0, skip - len(data))
+            data = data[skip:]
+        data = self._rest + data if self._rest else data
+        packets = []
+        at = 0
+        size = len(data)
+        while size - at >= 2:
+            start = at + 2
+            n = data[at + 1]
+            shift = 7
+            while n >> shift and start < size:  # the last byte of the length that was read says that one more follows
+                n += (data[start] - 1) << shift
+                shift += 7
+                start += 1
+            if shift > 28 and n >> 28:
+                raise ValueError("no MQTT")
+            end = start + min(n, self._most)
+            if n >> shift or end > size:
+                break
+            packets.append((data[at], data[start:end], n))
+            at = start + n
+        self._skip += max(0, at - size)
+        self._rest = data[at:]
+        return packets
+
+
+def message(first: int, body, n: int):
+    """(topic, payload, retained, number) of a PUBLISH of `n` bytes; `payload` is None if not all of it is in `body`.
+
+    `number` is its two bytes for the PUBACK, empty for QoS 0. ValueError when it is no good.
+    """
+    qos = first & 6
+    end = 2 + (body[0] << 8 | body[1])
+    at = end + 2 if qos else end
+    if qos > 2 or (at > len(body) and n == len(body)):
+        raise ValueError("no message")
+    if n > len(body):
+        return "", None, False, body[end:at] if at <= len(body) else b""
+    return str(body[2:end], "utf-8"), body[at:], first & 1 == 1, body[end:at]
