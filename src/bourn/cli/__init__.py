@@ -270,6 +270,14 @@ def status(
     print_status(find_hub(journal, hub_url, token_file), as_json)
 
 
+@app.command(epilog="Example: bourn top --journal bourn.db")
+def top(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: TokenFile = None) -> None:
+    """The same, live in this terminal, until q or Ctrl-C."""
+    from bourn.cli.top import run_top
+
+    run_top(lambda: find_hub(journal, hub_url, token_file))
+
+
 @app.command("plan", epilog="Example: bourn plan 30s 45s 60s --slack 10% --battery-mah 2600")
 def wake_plan(  # not `plan`: that is the module
     intervals: Annotated[list[str], typer.Argument(help="How often each sensor is sampled, like 500ms 30s 5m 1h 1d.")],

@@ -75,12 +75,12 @@ def links(rows: list[dict[str, Any]], limit: int | None = None) -> RenderableTyp
     """One line for each source, at most `limit`."""
     if not rows:
         return Text("no source has connected yet", "dim")
-    table = _table(
+    shown = table(
         "SOURCE", "STATE", "RUNTIME", "PEER", "IN FLIGHT>", "ACKED>", "RATE>", "BACKLOG>", "DUPL>", "DROPS>",
         "RETRIES>", "HEARD>", "LAST ERROR",
     )  # fmt: skip
     for row in rows[:limit]:
-        table.add_row(
+        shown.add_row(
             row["source"],
             Text(row["state"], STYLES.get(row["state"], "")),
             row["runtime"] or "-",
@@ -95,16 +95,16 @@ def links(rows: list[dict[str, Any]], limit: int | None = None) -> RenderableTyp
             span(row["seen_ms"] / 1000) if row["seen_ms"] is not None else "-",
             Text(row["last_error"] or "", "red" if row["state"] == "down" else "yellow"),
         )
-    return table
+    return shown
 
 
 def repositories(rows: list[dict[str, Any]]) -> RenderableType:
     """One line for each repository."""
     if not rows:
         return Text("no repository besides the journal", "dim")
-    table = _table("REPOSITORY", "STATE", "LAG>", "RATE>", "RETRIES>", "LAST ERROR")
+    shown = table("REPOSITORY", "STATE", "LAG>", "RATE>", "RETRIES>", "LAST ERROR")
     for row in rows:
-        table.add_row(
+        shown.add_row(
             row["name"],
             Text(row["state"], STYLES.get(row["state"], "")),
             number(row["lag"]),
@@ -112,10 +112,10 @@ def repositories(rows: list[dict[str, Any]]) -> RenderableType:
             number(row.get("retries")),
             Text(row["last_error"] or "", "red"),
         )
-    return table
+    return shown
 
 
-def errors(snapshot: dict[str, Any], limit: int = ERRORS) -> RenderableType:
+def errors(snapshot: dict[str, Any], limit: int = ERRORS) -> Text:
     """The newest errors, and how many connections were refused for what."""
     lines = [
         Text.assemble((f"{moment(one['ts'])}  ", "dim"), f"{one['where']}: ", (one["text"], "red"))
@@ -154,15 +154,15 @@ def moment(ts: int) -> str:
     return datetime.fromtimestamp(ts / 1000).strftime("%H:%M:%S")
 
 
-def _table(*columns: str) -> Table:
+def table(*columns: str) -> Table:
     """A table without lines between; a name that ends with > is aligned right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for name in columns:
         right = name.endswith(">")
-        table.add_column(
+        made.add_column(
             name.rstrip(">"),
             justify="right" if right else "left",
             no_wrap=name != "LAST ERROR",
             overflow="ellipsis" if name != "LAST ERROR" else "fold",
         )
-    return table
+    return made
