@@ -15,9 +15,11 @@ import typer
 from bourn import wire
 from bourn.cli import app
 from bourn.cli.config import load_config
+from bourn.cli.hub_config import load_repositories
 from bourn.cli.processes import find_micropython
 from bourn.device.sensors import KINDS
 from bourn.hub import link
+from bourn.hub.repositories import KNOWN
 from bourn.spool import retention, segment_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,10 +103,22 @@ def test_the_hub_can_be_killed_as_the_readme_says(tmp_path: Path) -> None:
 
 
 def test_config_example_loads(tmp_path: Path) -> None:
-    (example,) = blocks(ROOT / "docs" / "config.md", "toml")
-    file = tmp_path / "sensors.toml"
-    file.write_text(example)
+    sensors, hub = blocks(ROOT / "docs" / "config.md", "toml")
+    file = tmp_path / "both.toml"
+    file.write_text(sensors + hub)
     assert [s.kind for s in load_config(str(file))] == ["wave", "cpu"]
+    assert [(r.url, r.start) for r in load_repositories(str(file))] == [
+        ("csv:all.csv", None),
+        ("sqlite:archive.db", "oldest"),
+    ]
+
+
+def test_every_repository_is_in_the_table() -> None:
+    text = (ROOT / "docs" / "repositories.md").read_text()
+    rows = re.findall(r"^\| `(\w+:[^`]*)` \| ([^|]+) \| [^|]*\| [^|]*\|$", text, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(KNOWN.values())
+    for _, needs in re.findall(r"^\| `(\w+:[^`]*)` .*`(bourn\[\w+\])` \|$", text, flags=re.MULTILINE):
+        assert re.search(rf"^{needs[6:-1]} = ", (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)
 
 
 def test_every_kind_of_sensor_is_in_the_table() -> None:

@@ -19,6 +19,7 @@ from bourn.cli import repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.cli.connections import CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
+from bourn.cli.hub_config import RepositorySettings, load_repositories, use_config
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
 from bourn.spool.sqlite import JournalError, Limits
@@ -77,6 +78,10 @@ SystemData = Annotated[
     bool, typer.Option("--system-data", help="Sensors of this machine: CPU, load, memory, disk, ...")
 ]
 Config = Annotated[str | None, typer.Option(help="Sensors from a TOML file (see docs/config.md).")]
+HubConfig = Annotated[
+    str | None,
+    typer.Option(help="Options, repositories and sensors from a TOML file.", is_eager=True, callback=use_config),
+]
 Outbox = Annotated[str, typer.Option(help="Folder of the sensors' outboxes: what the hub has not acknowledged.")]
 MicroPython = Annotated[
     str, typer.Option(help="Interpreter for the last sensor: auto (if there is one), none, or a path.", metavar="PATH")
@@ -131,7 +136,7 @@ def run(
     in_flight: InFlight = 1000,
     network_in_flight: NetworkInFlight = 5,
     system_data: SystemData = False,
-    config: Config = None,
+    config: HubConfig = None,
     keys: KeyFile = None,
     journal: Journal = "bourn.db",
     outbox: Outbox = "bourn.outbox",
@@ -168,6 +173,7 @@ def run(
         False,
         limits_of(journal_bytes, keep, hold, when_full),
     )
+    hub.repositories = load_repositories(config)
     interpreter = _interpreter(micropython) if wiring.micropython else None
     asyncio.run(_main(hub, None, sensors, outbox, interpreter, _duration(seconds, "--for"), wiring.threads))
 
@@ -191,6 +197,7 @@ def hub(
     when_full: WhenFull = "block",
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
+    config: HubConfig = None,
     insecure: Insecure = False,
     require_keys: RequireKeys = False,
     seconds: Seconds = None,
@@ -213,6 +220,7 @@ def hub(
         limits_of(journal_bytes, keep, hold, when_full),
     )
     plan.token_file = web_token_file
+    plan.repositories = load_repositories(config)
     plan.require_keys = require_keys
     asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
 
@@ -278,6 +286,27 @@ def top(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: To
     run_top(lambda: find_hub(journal, hub_url, token_file))
 
 
+@app.command("plot", epilog="Example: bourn plot bourn.db --out plot.png --since 1h")
+def plot_(  # not `plot`: that is the module
+    journal: Annotated[
+        str, typer.Argument(help="The journal of a hub, also one that is running, or what sqlite:PATH wrote.")
+    ] = "bourn.db",
+    out: Annotated[str, typer.Option(help="The picture: PNG, SVG or PDF by its name.")] = "plot.png",
+    sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: an age like 5m, or a time like 2026-01-31T12:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to then, likewise.")] = None,
+) -> None:
+    """Draw stored readings into a picture, a panel for each sensor."""
+    from bourn.cli.plot import PlotError, draw
+
+    try:
+        draw(journal, out, sensor or [], _moment(since, "--since"), _moment(until, "--until"))
+    except PlotError as e:
+        raise Wrong(str(e)) from e
+
+
 @app.command("plan", epilog="Example: bourn plan 30s 45s 60s --slack 10% --battery-mah 2600")
 def wake_plan(  # not `plan`: that is the module
     intervals: Annotated[list[str], typer.Argument(help="How often each sensor is sampled, like 500ms 30s 5m 1h 1d.")],
@@ -334,6 +363,7 @@ class HubPlan:
         self.insecure = insecure
         self.require_keys = False
         self.token_file: str | None = None
+        self.repositories: list[RepositorySettings] = []  # of the configuration file
         self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
         self.plot = plot or web is not None
         if no_web and self.plot:
@@ -348,7 +378,8 @@ class HubPlan:
         from bourn.hub.repositories.plot import Plot
 
         try:
-            repositories = [make_repository(url) for url in dict.fromkeys(self.urls)]
+            starts = dict.fromkeys(self.urls) | {one.url: one.start for one in self.repositories}
+            repositories = [(make_repository(url), start) for url, start in starts.items()]
         except RepositoryError as e:
             raise Wrong(str(e)) from e
         self._check_addresses()
@@ -364,9 +395,9 @@ class HubPlan:
         )
         doing = ""
         try:
-            for repository in repositories:
+            for repository, start in repositories:
                 doing = repository.url
-                await asyncio.to_thread(hub.roster.add, repository)
+                await asyncio.to_thread(hub.roster.add, repository, start)
             doing = f"{self.journal}.repositories"
             for trouble in await asyncio.to_thread(hub.roster.restore):
                 sys.stderr.write(f"bourn: {trouble}\n")

@@ -29,6 +29,8 @@ class SensorSettings(msgspec.Struct, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     sensor: list[SensorSettings]
+    hub: dict[str, Any] = {}  # these two are read by hub_config.py
+    repository: list[Any] = []
 
 
 def parse_duration(text: str) -> float:
