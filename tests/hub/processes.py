@@ -164,7 +164,7 @@ def finish(node: Program) -> dict[str, Any]:
 
 def url_of(program: Program) -> str:
     """The address that a hub says it listens at; by then it does."""
-    return program.said(r"^hub +(tcp://\S+)")[1]
+    return program.said(r"^hub +(t(?:cp|ls)://\S+)")[1]
 
 
 def totals(program: Program) -> dict[str, int]:

@@ -24,6 +24,7 @@ import select
 # scheme: (file, how a URL looks)
 DRIVERS = {
     "tcp": ("tcp", "tcp://127.0.0.1:7007"),
+    "tls": ("tls", "tls://hub.local:7443?ca=ca.pem"),
     "unix": ("unix", "unix:bourn.sock"),
     "pipe": ("pipe", "pipe:3"),
     "queue": ("thread_queue", "queue:hub"),
