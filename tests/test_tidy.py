@@ -89,6 +89,7 @@ CPYTHON_ONLY = {
     "local_queue.py": "a hub's process",
     "shared_ring.py": "it maps memory",
     "device/connections/thread_queue.py": "in a hub's process",
+    "device/client.py": "threads and asyncio side by side",
     "device/connections/shared_memory.py": "it maps memory",
     "spool/sqlite_file.py": "the hub's journal",
     "spool/stored.py": "the hub's journal",

@@ -43,6 +43,7 @@ wire
 spool
 testing
 device.sender           Sender
+device.client           Client
 """
 
 

@@ -15,6 +15,7 @@ import json
 import select
 import sys
 
+from bourn._compat.files import Files
 from bourn._compat.system import runtime
 from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
@@ -29,12 +30,18 @@ DRAIN_MS = 2500  # within the 5 s in which the whole program has to end
 
 
 class Node:
-    """Sensors, a scheduler and a sender, put together from one table of settings. ValueError if they are wrong."""
+    """Sensors, a scheduler and a sender, put together from one table of settings. ValueError if they are wrong.
+
+    OSError when another program uses the outbox: the numbers of two would mix.
+    """
 
     def __init__(self, settings: dict, clock=None) -> None:
         self.clock = clock or Clock()
         self.settings = settings
         sensors = [make_sensor(s) for s in settings["sensors"]]
+        files = Files()
+        files.make_folder(settings["outbox"])
+        self._lock = files.lock(settings["outbox"])
         spool = SegmentSpool(
             settings["outbox"],
             max_bytes=settings.get("outbox_bytes", 1 << 20),
@@ -66,6 +73,8 @@ class Node:
         self.sender.poller.unregister(stop)
         self.sender.drain(self.settings.get("drain_ms", DRAIN_MS))
         self.sender.close()
+        if self._lock:
+            self._lock.close()
 
     def report(self) -> dict:
         """What was done: counters of the outbox, the link and the sensors, by name."""
