@@ -164,3 +164,23 @@ def test_no_page_is_left_over() -> None:
     }
     alone = [page for page in PAGES if page not in linked and page.name not in ("README.md", "CONTRIBUTING.md")]
     assert not alone, f"no page leads to {alone}"
+
+
+def test_every_row_of_the_threat_table_has_its_test() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ") and not line.startswith("|-")]
+    assert len(rows) > 15
+    for row in rows[1:]:
+        named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row[-1].strip())
+        assert named and len(row) == 5, row
+        assert re.search(rf"^(async )?def {named[2]}\(", (ROOT / named[1]).read_text(), re.MULTILINE), named[0]
+
+
+def test_the_commands_of_the_security_page_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    for words in re.findall(r"^bourn ((?:\w+ ?)+)", page, re.MULTILINE):
+        command = words.split()[:2] if words.startswith("keys") else words.split()[:1]
+        done = subprocess.run(
+            [sys.executable, "-m", "bourn.cli", *command, "--help"], env=ENV, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, command
