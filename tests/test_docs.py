@@ -180,7 +180,6 @@ def test_the_commands_of_the_security_page_exist() -> None:
     page = (ROOT / "docs" / "security.md").read_text()
     for words in re.findall(r"^bourn ((?:\w+ ?)+)", page, re.MULTILINE):
         command = words.split()[:2] if words.startswith("keys") else words.split()[:1]
-        done = subprocess.run(
-            [sys.executable, "-m", "bourn.cli", *command, "--help"], env=ENV, capture_output=True, text=True, check=False
-        )
+        asked = [sys.executable, "-m", "bourn.cli", *command, "--help"]
+        done = subprocess.run(asked, env=ENV, capture_output=True, text=True, check=False)
         assert done.returncode == 0, command
