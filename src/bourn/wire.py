@@ -193,6 +193,10 @@ class Decoder:
         self._max = max_frame
         self._rest = b""
 
+    def unfinished(self):
+        """True while the beginning of a frame waits for its end."""
+        return bool(self._rest)
+
     def feed(self, data):
         """All frames that `data` completes, as a list of (kind, body).
 

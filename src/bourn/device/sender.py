@@ -360,8 +360,8 @@ class Sender:
 
     def _give_back(self) -> None:
         if self._shared and self._credit:
-            self._say(wire.CREDIT, self._credit)
-            self._credit = 0
+            self._say(wire.CREDIT, self._credit)  # which also takes back what was asked for and not lent yet
+            self._credit = self._wanted = 0
 
     def _say(self, kind: int, *values) -> None:
         self._out += wire.encode(kind, *values)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from bourn.hub.connections import Invitation, Listener, listen, open_to_others
 from bourn.hub.control_file import remove_control, write_control
-from bourn.hub.ingest import Ingest
+from bourn.hub.descriptors import room_for_links
+from bourn.hub.ingest import MAX_LINKS, Ingest
 from bourn.hub.keys import Keys
 from bourn.hub.link import Link
 from bourn.hub.log import told
@@ -54,6 +55,7 @@ class Hub:
         self.journal = SqliteSpool(journal, limits=limits, say=say)
         try:
             self.ingest = Ingest(self.journal, in_flight, network_in_flight)
+            self.ingest.max_links = room_for_links(MAX_LINKS)
             self.ingest.keys = Keys(journal + ".keys")
         except ValueError:
             self.journal.close()

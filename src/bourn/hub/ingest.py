@@ -19,14 +19,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from bourn import wire
 from bourn.hub.credit import CreditPool
 from bourn.hub.decode import poison_reason
 from bourn.hub.keys import Keys, KeysError
-from bourn.hub.link import Link
+from bourn.hub.link import GOODBYE_S, Link
 from bourn.hub.log import told
 from bourn.spool import Gap
 from bourn.spool.sqlite import SqliteSpool, Stream
 
+MAX_LINKS = 20_000  # and no more than there are descriptors for
+FAREWELLS = 8  # links too many that are told so, in any GOODBYE_S; the others are just closed
+TELL_FULL_S = 10.0  # between two words about it in the log
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repeats
 MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
 MAX_ERRORS = 100  # the newest are kept
@@ -37,6 +41,10 @@ CURSORS_S = 5.0  # after which cursors are saved alone, when no readings come th
 
 class Source:
     """What is known of a source while the hub runs, over all its links."""
+
+    __slots__ = (
+        "acked", "dropped", "duplicates", "last_error", "link", "links", "name", "peer", "runtime", "seen",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,6 +74,12 @@ class Ingest:
         self.pool = CreditPool(network_in_flight) if network_in_flight is not None else None
         self.keys: Keys | None = None
         self.links: set[Link] = set()
+        self.max_links = MAX_LINKS
+        self.decoder = wire.Decoder()  # of all links that are not in the middle of a frame
+        self.held = False  # nothing is read, for too much waits for its commit
+        self.holds = 0
+        self._told_full = self._farewells_since = -TELL_FULL_S
+        self._farewells = 0
         self.sources: dict[str, Source] = {}
         self.errors: deque[dict[str, Any]] = deque(maxlen=MAX_ERRORS)
         self.refusals: Counter[str] = Counter()
@@ -86,9 +100,28 @@ class Ingest:
 
     # -- what links say
 
-    def opened(self, link: Link) -> None:
-        """A connection was opened."""
+    def opened(self, link: Link) -> bool:
+        """A connection was opened; False when there are too many already."""
+        if len(self.links) >= self.max_links:
+            return False
         self.links.add(link)
+        if self.held:
+            link.pause()
+        return True
+
+    def turned_away(self) -> bool:
+        """One more link than there may be; True if there are descriptors enough to tell it so."""
+        self.refusals["full"] += 1
+        now = time.monotonic()
+        if now - self._told_full > TELL_FULL_S:
+            self._told_full = now
+            text = f"there are {len(self.links)} links, as many as there may be; others are turned away"
+            self.errors.append({"ts": int(time.time() * 1000), "where": "links", "text": text})
+            told(logging.WARNING, "full", text)
+        if now - self._farewells_since > GOODBYE_S:
+            self._farewells_since, self._farewells = now, 0
+        self._farewells += 1
+        return self._farewells <= FAREWELLS
 
     def lets_in(self, source: str, trusted: bool) -> bool:
         """True if `source` may write without a proof: whoever has a key has to prove it, wherever it comes from."""
@@ -116,7 +149,7 @@ class Ingest:
             source.links += 1
             source.link = link
             told(logging.INFO, "link_up", f"link {name} ({link.peer}) is up", source=name, peer=link.peer)
-        source.peer, source.runtime = link.peer, link.about.get("runtime", "")
+        source.peer, source.runtime = link.peer, link.runtime
 
     def lost(self, link: Link, why: str | None) -> None:
         """A connection is gone."""
@@ -152,20 +185,28 @@ class Ingest:
             return f"a commit has not ended for {now - self._committing:.0f} s; nothing is acknowledged until it does"
         return self.last_error
 
-    def take(self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool) -> None:
+    def take(
+        self, link: Link, stream: Stream, rows: list[Any], last: int, readings: int, suspicious: bool, size: int = 0
+    ) -> None:
         """Take new readings of `link` (without those known already) and acknowledge up to `last` when all is on disk.
 
-        `suspicious`: some of the rows may not be storable; those go to the quarantine, in their order.
+        `suspicious`: some of the rows may not be storable; those go to the quarantine. They came in `size`
+        bytes.
         """
         self.received += readings
         self.journal.counters["duplicates"] += readings - len(rows)
         if rows and not suspicious:
-            self.journal.take(stream, rows)
+            self.journal.take(stream, rows, size)
+            if not self.held and self.journal.waiting_bytes() > self.journal.limits.batch_bytes:
+                self.held = True  # in their sockets readings wait as well, and the senders notice
+                self.holds += 1
+                for one in self.links:
+                    one.pause()
         elif rows:
             for row in rows:
                 reason = poison_reason(*row[1:])
                 if reason is None:
-                    self.journal.take(stream, [row])
+                    self.journal.take(stream, [row], size // readings)
                 else:
                     raw = json.dumps(row[1:], default=str)
                     self.journal.take_poison(stream, row[0], reason, raw)
@@ -258,6 +299,10 @@ class Ingest:
             link.acknowledge(stream, readings)
             total += readings
         self.acked += total
+        if self.held and not self._stopping and self.journal.waiting_bytes() < self.journal.limits.batch_bytes // 2:
+            self.held = False
+            for one in self.links:
+                one.resume()
         if self.pool and total:
             self.pool.give_back(total)
 
@@ -267,7 +312,8 @@ class Ingest:
         for link in list(self.links):
             if link.source in changed:
                 link.refuse("key", f"the key of {link.source} was changed")
-            link.check(now)
+            if not self.held:  # else its silence is ours
+                link.check(now)
         self._work.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 

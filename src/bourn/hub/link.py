@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,12 @@ WRITE_BUFFER = 262_144  # bytes of answers that a peer may leave unread
 
 
 class Link(asyncio.Protocol):
-    """One sender's connection, as the ingest and the page see it."""
+    """One sender's connection, as the ingest and the page see it. There may be ten thousand: hence the slots."""
+
+    __slots__ = (
+        "_challenged", "_decoder", "_grants", "_transport", "acked", "acked_before", "closed", "credit", "duplicates",
+        "heard", "in_flight", "ingest", "opened", "peer", "runtime", "source", "stream", "trusted", "waiting",
+    )  # fmt: skip
 
     def __init__(self, ingest: Ingest, trusted: bool = True) -> None:
         """`trusted`: whoever can reach this link may write under any name that has no key."""
@@ -37,7 +43,8 @@ class Link(asyncio.Protocol):
         self.trusted = trusted
         self.source: str | None = None
         self.peer = "?"
-        self.about: dict[str, Any] = {}
+        self.runtime = ""  # what it says to be
+        self.waiting: int | None = None  # how many readings its outbox held when it said HELLO, if it told
         self.stream: Stream | None = None
         self.credit = 0  # readings it may still send
         self.in_flight = 0  # readings received and not acknowledged
@@ -45,12 +52,11 @@ class Link(asyncio.Protocol):
         self.acked_before = 0  # of it, before the last HELLO
         self.duplicates = 0
         self.closed = False
-        self.heard = self.opened = self.granted = time.monotonic()
-        self._decoder = wire.Decoder()
+        self.heard = self.opened = time.monotonic()
+        self._decoder: wire.Decoder | None = None  # one of its own only while a frame is unfinished
+        self._grants: list[tuple[float, int]] | None = None  # credit lent and not used, oldest first
         self._transport: asyncio.Transport | None = None
-        self._challenged: tuple[str, str, str, int, dict[str, Any]] | None = (
-            None  # nonce and HELLO that await their PROOF
-        )
+        self._challenged: tuple[Any, ...] | None = None  # nonce and HELLO that await their PROOF
 
     # -- asyncio.Protocol
 
@@ -60,18 +66,25 @@ class Link(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "local"
-        self.ingest.opened(self)
+        if not self.ingest.opened(self):
+            self.turn_away()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in, cut anywhere."""
         if self.closed:
             return
         self.heard = time.monotonic()
+        decoder = self._decoder or self.ingest.decoder
         try:
-            for kind, body in self._decoder.feed(data):
+            for kind, body in decoder.feed(data):
                 self._take(kind, body)
         except wire.FrameError as e:
             self.refuse(e.code, str(e))
+        unfinished = decoder.unfinished()
+        if self._decoder is None and unfinished:
+            self._decoder, self.ingest.decoder = decoder, wire.Decoder()
+        elif not unfinished:
+            self._decoder = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, for whatever reason."""
@@ -84,7 +97,10 @@ class Link(asyncio.Protocol):
     def grant(self, n: int) -> None:
         """The network has credit for `n` of the readings that were asked for."""
         self.credit += n
-        self.granted = time.monotonic()
+        if self.ingest.pool:
+            if self._grants is None:
+                self._grants = []
+            self._grants.append((time.monotonic(), n))
         self.say(wire.CREDIT, n)
 
     def acknowledge(self, stream: Stream, readings: int) -> None:
@@ -120,6 +136,25 @@ class Link(asyncio.Protocol):
             # Closing at once with bytes unread would reset the connection, and the reason would be lost on the way.
             asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
 
+    def turn_away(self) -> None:
+        """There are as many links as there may be: say so, and close."""
+        transport = self._transport
+        assert transport is not None
+        self.closed = True
+        if self.ingest.turned_away():
+            transport.write(wire.encode(wire.REFUSE, "full", "as many links as there may be; try again later"))
+            if transport.can_write_eof():
+                transport.write_eof()
+            asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
+        else:  # so many at once that there are no descriptors for good manners
+            transport.abort()
+
+    def resume(self) -> None:
+        """After `pause`; silence in between was not the peer's."""
+        if self._transport is not None and not self.closed:
+            self.heard = self.opened = time.monotonic()
+            self._transport.resume_reading()
+
     def pause(self) -> None:
         """Take nothing more in; what was taken is still acknowledged."""
         if self._transport is not None and not self.closed:
@@ -138,7 +173,7 @@ class Link(asyncio.Protocol):
                 self.refuse("hello", f"no HELLO within {HELLO_S:.0f} s")
         elif now - self.heard > SILENCE_S:
             self.refuse("silent", f"nothing was heard for {SILENCE_S:.0f} s")
-        elif self.ingest.pool and self.credit and now - self.granted > UNUSED_CREDIT_S:
+        elif self._grants and now - self._grants[0][0] > UNUSED_CREDIT_S:
             self.refuse("credit", f"credit for {self.credit} readings unused for {UNUSED_CREDIT_S:.0f} s")
 
     # -- what the sender says
@@ -161,7 +196,8 @@ class Link(asyncio.Protocol):
         elif kind == wire.WANT and self.ingest.pool and self.source:
             self.ingest.pool.want(self, values[0])
         elif kind == wire.CREDIT and self.ingest.pool and values[0] <= self.credit:
-            self.credit -= values[0]
+            self._spend(values[0])
+            self.ingest.pool.forget(self)  # or it would be lent the same again, to give it back again
             self.ingest.pool.give_back(values[0])
         elif kind != wire.PONG:
             raise wire.FrameError("kind", f"a {wire.NAMES[kind]} frame that a sender may not send now")
@@ -171,30 +207,29 @@ class Link(asyncio.Protocol):
             raise wire.FrameError("source", f"the source's name {source[:80]!r} is not allowed here")
         if len(epoch) != 16 or set(epoch) - set("0123456789abcdef"):
             raise wire.FrameError("epoch", "an epoch is 16 hexadecimal digits")
-        said: dict[str, Any] = {"runtime": _text(str(about.get("runtime", "")), 64)}
-        if type(waiting := about.get("waiting")) is int:  # in its outbox, those included that the hub has already
-            said["waiting"] = waiting
+        self.runtime = sys.intern(_text(str(about.get("runtime", "")), 64))
+        waiting = about.get("waiting")  # in its outbox, those included that the hub has already
+        self.waiting = waiting if type(waiting) is int else None
         if self.source is None and not self.ingest.lets_in(source, self.trusted):
             nonce = secrets.token_hex(16)
-            self._challenged = (nonce, source, epoch, oldest, said)
+            self._challenged = (nonce, source, epoch, oldest)
             self.say(wire.CHALLENGE, nonce, self.ingest.journal.hub)
         else:
-            self._greet(source, epoch, oldest, said)
+            self._greet(source, epoch, oldest)
 
     def _take_proof(self, proof: str) -> None:
         if self._challenged is None:
             raise wire.FrameError("kind", "a PROOF that nobody asked for")
-        nonce, source, epoch, oldest, said = self._challenged
+        nonce, source, epoch, oldest = self._challenged
         self._challenged = None
         if not self.ingest.proves(proof, source, epoch, nonce):
             raise wire.FrameError("key", f"{source} did not prove its key; see `bourn keys add {source}`")
-        self._greet(source, epoch, oldest, said)
+        self._greet(source, epoch, oldest)
 
-    def _greet(self, source: str, epoch: str, oldest: int, about: dict[str, Any]) -> None:
+    def _greet(self, source: str, epoch: str, oldest: int) -> None:
         stream = self.ingest.journal.stream(source, epoch)
         self.release()
         self.source = source
-        self.about = about
         self.acked_before = self.acked
         self.stream = stream
         self.ingest.greeted(self)
@@ -204,8 +239,8 @@ class Link(asyncio.Protocol):
         self.credit = 0 if pool else self.ingest.in_flight - self.in_flight
         # A gap that is taken but not committed yet must not be asked for; everything else is told as committed only.
         last = max(stream.committed, oldest - 1)
-        if "waiting" in about:
-            about["waiting"] = max(0, about["waiting"] - (last - oldest + 1))
+        if self.waiting is not None:
+            self.waiting = max(0, self.waiting - (last - oldest + 1))
         self.say(wire.WELCOME, epoch, last, self.credit, bool(pool), self.ingest.journal.hub)
 
     def _take_data(self, body: bytes) -> None:
@@ -216,7 +251,7 @@ class Link(asyncio.Protocol):
         readings_sent = len(rows)
         if readings_sent > self.credit:
             raise wire.FrameError("credit", f"{readings_sent} readings with credit for {self.credit}")
-        self.credit -= readings_sent
+        self._spend(readings_sent)
         if first > stream.last + 1:
             self._say_nack(stream)
             self.ingest.give_back(self, readings_sent)
@@ -226,7 +261,7 @@ class Link(asyncio.Protocol):
             self.duplicates += min(known, readings_sent)
             rows = rows[known:]
         self.in_flight += readings_sent
-        self.ingest.take(self, stream, rows, first + readings_sent - 1, readings_sent, suspicious)
+        self.ingest.take(self, stream, rows, first + readings_sent - 1, readings_sent, suspicious, len(body))
 
     def _take_gap(self, first: int, last: int, reason: str) -> None:
         stream = self.stream
@@ -250,8 +285,18 @@ class Link(asyncio.Protocol):
         pool = self.ingest.pool
         if pool:
             pool.forget(self)
-            unused, self.credit = self.credit, 0
+            unused, self.credit, self._grants = self.credit, 0, None
             pool.give_back(unused)
+
+    def _spend(self, n: int) -> None:
+        """Credit is used, the oldest first."""
+        self.credit -= n
+        grants = self._grants
+        while grants and n > 0:
+            since, lent = grants.pop(0)
+            if lent > n:
+                grants.insert(0, (since, lent - n))
+            n -= lent
 
 
 def _text(said: str, n: int) -> str:

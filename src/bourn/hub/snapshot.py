@@ -98,7 +98,13 @@ class Snapshots:
             "sensors": sensors,
             "points_upto": upto,
             "repositories": [{**d.status(), "rate": self._rates.of(f"r:{d.repository.url}")} for d in hub.drivers],
-            "counters": {"refused": dict(ingest.refusals), "replaced_links": ingest.replaced},
+            "counters": {
+                "refused": dict(ingest.refusals),
+                "replaced_links": ingest.replaced,
+                "links": len(ingest.links),
+                "max_links": ingest.max_links,
+                "held": ingest.holds,
+            },
             "errors": list(ingest.errors)[::-1],
         }
 
@@ -130,7 +136,7 @@ class Snapshots:
         pool = self._hub.ingest.pool
         if pool is not None:
             return pool.wanted(link)
-        waiting = link.about.get("waiting")
+        waiting = link.waiting
         return None if waiting is None else max(0, waiting - (link.acked - link.acked_before) - link.in_flight)
 
 

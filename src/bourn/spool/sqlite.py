@@ -48,6 +48,7 @@ __all__ = [
 CHUNK = 100  # rows of one multi-VALUES INSERT
 RECENT_ROWS = 20_000  # committed rows kept in memory for readers that keep up; laggards read the file
 RECENT_BYTES = 32 << 20  # of them, as they came
+ROW_BYTES = 200  # that a reading takes in memory beside what it came in
 RAW_CHARACTERS = 1000  # kept of a poisoned reading
 KNOWN_STREAMS = 10_000  # names of streams that readers of the file remember
 
@@ -292,6 +293,10 @@ class SqliteSpool:
         self._open.quarantine.append(poison)
         stream.last = self._open.lasts[stream] = seq
         self.counters["quarantined"] += 1
+
+    def waiting_bytes(self) -> int:
+        """About how much memory what waits for its commit takes."""
+        return self._open.bytes + self._batch.bytes + ROW_BYTES * (self._open.readings + self._batch.readings)
 
     def pending(self) -> int:
         """How many readings wait for the next transaction."""

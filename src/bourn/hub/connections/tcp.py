@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from urllib.parse import urlsplit
 
 from bourn.hub.connections import Invitation, MakeLink
 
 BACKLOG = 1024  # connections that wait for being accepted
+ACCEPTS = 8  # of them at a time: until a link is made and counted, its descriptor is one of the hub's reserve
 
 
 class TcpListener:
@@ -61,7 +63,10 @@ async def listen(url: str, make_link: MakeLink, insecure: bool) -> TcpListener:
     Beyond loopback only with `insecure`, for frames are not encrypted.
     """
     host, port = _address(url, insecure)
-    server = await asyncio.get_running_loop().create_server(make_link, host, port, backlog=BACKLOG)
+    server = await asyncio.get_running_loop().create_server(make_link, host, port, backlog=ACCEPTS)
+    for listening in server.sockets:  # asyncio takes one number for both
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)
     return TcpListener(server, host)
 
 

@@ -1,0 +1,20 @@
+"""How many links there are file descriptors for."""
+
+from __future__ import annotations
+
+import resource
+
+RESERVE = 48  # descriptors at least, and an eighth of all, for what is no link: journal, repositories, page
+
+
+def room_for_links(wanted: int) -> int:
+    """Raise this process's limit as far as that takes and as it may; how many of the `wanted` links there is room for.
+
+    Beyond it accept() would fail again and again, and everything else that opens a file with it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + max(RESERVE, wanted // 7)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft - max(RESERVE, soft // 8)))
