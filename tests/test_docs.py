@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import re
 import socket
@@ -14,8 +16,9 @@ import typer
 
 from bourn import wire
 from bourn.cli import app
-from bourn.cli.config import load_config
+from bourn.cli.config import load_config, parse_duration
 from bourn.cli.hub_config import load_repositories
+from bourn.cli.limits import parse_size
 from bourn.cli.processes import find_micropython
 from bourn.device.sensors import KINDS
 from bourn.hub import link
@@ -156,6 +159,28 @@ def test_formats_hold_the_numbers_of_the_code() -> None:
     assert segment_file.MAX_RECORD == wire.MAX_READING
     assert f"within {link.UNUSED_CREDIT_S:.0f} s" in text.replace("\n", " ")
     assert f"at most {wire.MAX_NESTING} deep" in text.replace("\n", " ")
+
+
+def test_the_bounds_of_the_hub_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "durability.md").read_text()
+    bounds = re.findall(r"^\| `(bourn[\w.]+)` \| (\S+) \| (.+) \| (.+) \|$", text, flags=re.MULTILINE)
+    assert len(bounds) >= 15
+    for name, value, policy, _ in bounds:
+        parts = name.split(".")
+        module = next(i for i in range(len(parts), 0, -1) if importlib.util.find_spec(".".join(parts[:i])))
+        found = importlib.import_module(".".join(parts[:module]))
+        for part in parts[module:]:
+            found = getattr(found() if isinstance(found, type) else found, part)
+        assert str(found) == value, f"{name} is {found}; docs/durability.md says {value}"
+        assert policy.strip()
+    defaults = retention.Limits()
+    for option, default in re.findall(r"^\| `--([\w-]+)` \| `?([\w ]+)`? \|", text, flags=re.MULTILINE):
+        said = {"journal-bytes": parse_size, "hold": parse_duration}.get(option, str)(default)
+        is_so = {"journal-bytes": defaults.bytes, "keep": "for ever", "hold": defaults.hold_s, "when-full": "block"}[
+            option
+        ]
+        assert said == is_so, f"--{option}"
+    assert defaults.keep_s is None and defaults.when_full == "block"
 
 
 def test_no_page_is_left_over() -> None:

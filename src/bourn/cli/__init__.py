@@ -15,7 +15,7 @@ import typer
 
 from bourn import __version__
 from bourn.cli import keys as keys_command
-from bourn.cli import repositories
+from bourn.cli import quarantine, repositories
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.cli.connections import CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
@@ -39,6 +39,7 @@ app = typer.Typer(
 
 app.add_typer(keys_command.app)
 app.add_typer(repositories.app)
+app.add_typer(quarantine.app)
 
 
 @app.command(epilog="Example: bourn certificate hub.local 192.0.2.7 --out certificates")

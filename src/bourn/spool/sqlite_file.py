@@ -55,6 +55,10 @@ class JournalError(Exception):
     """The journal cannot be used; the text says why and what to do."""
 
 
+class JournalInUse(JournalError):
+    """A hub is writing it."""
+
+
 def lock_journal(path: str) -> Any:
     """A file that is held open while the journal is: a second hub gets JournalError."""
     try:
@@ -65,7 +69,7 @@ def lock_journal(path: str) -> Any:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
         file.close()
-        raise JournalError(f"another hub is writing {path}; stop it, or choose another file with --journal") from e
+        raise JournalInUse(f"another hub is writing {path}; stop it, or choose another file with --journal") from e
     return file
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from bourn.hub.web import history, repositories
+from bourn.hub.web import history, quarantine, repositories
 
 if TYPE_CHECKING:
     from bourn.hub.hub import Hub
@@ -19,4 +19,4 @@ if TYPE_CHECKING:
 
 def routes(hub: Hub) -> list[Route]:
     """Every route of the API."""
-    return [*history.routes(hub), *repositories.routes(hub)]
+    return [*history.routes(hub), *repositories.routes(hub), *quarantine.routes(hub)]
