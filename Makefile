@@ -12,7 +12,7 @@ BIN := .venv/bin
 RUN := --csv-file bourn.csv --log-to-screen --log-to-plot
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak sim tools clean
+.PHONY: help run test check bench soak sim boards tools clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
@@ -38,6 +38,9 @@ soak: .venv/.dev tools ## the long runs
 
 sim: .venv/.dev ## replay one simulation: make sim SEED=7
 	BOURN_SEED=$(SEED) $(BIN)/python -m pytest tests/simulation $(ARGS)
+
+boards: .venv/.dev ## .mpy bundles for boards in dist/boards/, their sizes in docs/boards.md, what `mip` reads
+	@$(BIN)/python tools/boards.py
 
 # Idempotent and quick when everything is there; each says in one line what it leaves out.
 tools: .venv/.dev

@@ -48,7 +48,8 @@ def metadata(wheel, name):
 def ours():
     """The files that belong into the wheel, as their names in it."""
     wanted = [path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {str(path.relative_to(SOURCE.parent)) for path in wanted}
+    dropins = {f"bourn/_stdlib/{path.name}" for path in (ROOT / "stdlib").glob("*.py")}  # for `bourn board install`
+    return {str(path.relative_to(SOURCE.parent)) for path in wanted} | dropins
 
 
 def test_it_holds_all_of_bourn_and_nothing_else(wheel):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bourn.cli.boards.device_files import is_device, within
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "bourn"
 
@@ -76,24 +78,6 @@ LAYERS = {
     "names": set(),
     "__init__": CORE | {"device", "hub", "testing", "names"},
     "__main__": {"cli"},
-}
-
-# What only ever runs on CPython (a folder ends with /); everything else a board may run.
-CPYTHON_ONLY = {
-    "hub/": "the server's side",
-    "cli/": "the command",
-    "thingflow/": "ThingFlow's API, for programs that were written for CPython",
-    "fuse.py": "generated code, loaded by chain.py where there is memory for a compiler",
-    "_compat/substitutes.py": "what MicroPython has built in",
-    "spool/sqlite.py": "the hub's journal",
-    "local_queue.py": "a hub's process",
-    "shared_ring.py": "it maps memory",
-    "device/connections/thread_queue.py": "in a hub's process",
-    "device/client.py": "threads and asyncio side by side",
-    "device/connections/shared_memory.py": "it maps memory",
-    "spool/sqlite_file.py": "the hub's journal",
-    "spool/stored.py": "the hub's journal",
-    "spool/retention.py": "the hub's journal",
 }
 
 # What device code may import: modules that MicroPython has, and two that stdlib/ brings.
@@ -195,16 +179,6 @@ def modules():
         str(path.relative_to(PACKAGE)): ast.parse(path.read_text(encoding="utf-8"), str(path))
         for path in sorted(PACKAGE.rglob("*.py"))
     }
-
-
-def within(name, places):
-    """Whether a file is one of these places, or in one that is a folder."""
-    return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
-
-
-def is_device(name):
-    """Whether a board may run this file."""
-    return not within(name, CPYTHON_ONLY)
 
 
 def layer(name):
@@ -478,6 +452,13 @@ def test_stdlib_holds_modules_only():
         if name.startswith("stdlib/") and (Path(name).name.startswith("test") or name.count("/") > 1)
     ]
     check(found, "stdlib/ lands in a board's /lib as it is; its tests are in tests/shared/stdlib/.")
+
+
+def test_what_boards_install_is_what_there_is():
+    sys.path.insert(0, str(ROOT / "tools"))
+    import board_files
+
+    check(board_files.stale(), "A device module came, went or was renamed; write them: python tools/board_files.py")
 
 
 def project():

@@ -39,6 +39,11 @@ class ChartLibrary(BuildHookInterface):
             if why:
                 self.app.display_warning(f"the page gets its plainer charts: {why}")
         build_data["artifacts"].append("/src/bourn/hub/web/static/vendor/*")
+        if version != "editable":  # for `bourn board install`: in a folder that CPython imports nothing from
+            stdlib = os.path.join(self.root, "stdlib")
+            for name in os.listdir(stdlib):
+                if name.endswith(".py"):
+                    build_data["force_include"][os.path.join(stdlib, name)] = f"bourn/_stdlib/{name}"
 
 
 def complete(folder):

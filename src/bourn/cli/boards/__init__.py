@@ -1,0 +1,1 @@
+"""`bourn board`: from an empty board to readings on the hub's page, over mpremote."""
