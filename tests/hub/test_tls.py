@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from peer import EPOCH, running
 from processes import (
@@ -174,3 +176,31 @@ def test_a_wrong_address_or_certificate_is_told_in_a_line(tmp_path: Path, certif
     for url in ("tls://host", "tls://host:1?ca", f"tls://host:1?cert={pem}", f"tls://host:1?ca={tmp_path}/no.pem"):
         with pytest.raises(ValueError, match=r"hub's URL|cannot be used"):
             check_url(url)
+
+
+def test_the_page_and_the_api_over_tls(tmp_path: Path, certificates: Path) -> None:
+    web = f"https://0.0.0.0:0?cert={certificates}/hub.pem&key={certificates}/hub.key"
+    with hub(tmp_path, "--web", web) as server:
+        page = server.said(r"^page +(https://\S+)")[1]
+        host, port, token = re.findall(r"https://([\d.]+):(\d+)/\?token=(\S+)", page)[0]
+        trust = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+        with httpx.Client(verify=trust, base_url=f"https://127.0.0.1:{port}") as browser:
+            first = browser.get("/", params={"token": token})
+            assert first.status_code == 303 and "Secure" in first.headers["set-cookie"]
+            assert browser.get("/").status_code == 200
+            assert browser.get("/api/status").json()["state"] == "running"
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+        assert host == "127.0.0.1"
+        status = subprocess.run(
+            [*BOURN, "status", "--journal", "j.db"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert status.returncode == 0 and "running" in status.stdout, status.stderr
+        # A program that has taken the port since, with a certificate of its own, does not get the token.
+        control = json.loads((tmp_path / "j.db.api").read_text())
+        control["certificate"] = str(certificates / "other" / "hub.pem")
+        (tmp_path / "j.db.api").write_text(json.dumps(control))
+        status = subprocess.run(
+            [*BOURN, "status", "--journal", "j.db"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert status.returncode == 1 and "ertificate" in status.stderr, status.stderr

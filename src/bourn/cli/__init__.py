@@ -16,6 +16,7 @@ import typer
 from bourn import __version__
 from bourn.cli import keys as keys_command
 from bourn.cli import quarantine, repositories
+from bourn.cli.addresses import web_address
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.cli.connections import CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
@@ -97,7 +98,10 @@ CsvFile = Annotated[str | None, typer.Option(help="Also append every reading to 
 LogToScreen = Annotated[bool, typer.Option("--log-to-screen", help="Also print every reading.")]
 LogToPlot = Annotated[bool, typer.Option("--log-to-plot", help="Draw live charts in the page.")]
 Web = Annotated[
-    str | None, typer.Option(help="Address of the live page, like 127.0.0.1:8080; port 0 takes a free one.")
+    str | None,
+    typer.Option(
+        help="Address of the live page, like 127.0.0.1:8080 or https://0.0.0.0:8443?cert=hub.pem&key=hub.key."
+    ),
 ]
 NoWeb = Annotated[bool, typer.Option("--no-web", help="No page and no API: `bourn status` cannot ask this hub.")]
 WebTokenFile = Annotated[
@@ -369,7 +373,7 @@ class HubPlan:
         self.plot = plot or web is not None
         if no_web and self.plot:
             raise Wrong(f"--no-web and {'--web' if web else '--log-to-plot'} contradict each other; leave one out")
-        self.web = None if no_web else _address(web or "127.0.0.1:0", insecure)
+        self.web = None if no_web else web_address(web or "127.0.0.1:0", insecure)
 
     async def start(self) -> Any:
         """The running hub, or Wrong."""
@@ -410,7 +414,7 @@ class HubPlan:
                 doing = self.token_file or ""
                 token = kept_token(self.token_file) if self.token_file else None
                 doing = f"{self.web[0]}:{self.web[1]}"
-                await hub.serve_page(*self.web, token)
+                await hub.serve_page(*self.web[:2], token, self.web[2])
         except (OSError, ValueError) as e:
             await hub.stop()
             raise Wrong(_remedy(e, doing)) from e
@@ -429,7 +433,7 @@ class HubPlan:
                 check_free(url, self.insecure)
             if self.web:
                 doing = f"{self.web[0]}:{self.web[1]}"
-                check_port_free(*self.web)
+                check_port_free(*self.web[:2])
         except (OSError, ValueError) as e:
             raise Wrong(_remedy(e, doing)) from e
 
@@ -506,21 +510,6 @@ def _moment(text: str | None, option: str) -> int | None:
             return int(datetime.fromisoformat(text).timestamp() * 1000)
         except ValueError:
             raise Wrong(f"{option}: {text!r} is neither an age like 5m nor a time like 2026-01-31T12:00") from None
-
-
-def _address(text: str, insecure: bool) -> tuple[str, int]:
-    from bourn.hub.connections.tcp import is_loopback
-
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise Wrong(f"--web: {text!r} is no address like 127.0.0.1:8080")
-    host = host.strip("[]")
-    if not insecure and not is_loopback(host):
-        raise Wrong(
-            f"--web: {host} can be reached by others; use 127.0.0.1, or "
-            "`bourn hub --insecure` if the network is yours alone"
-        )
-    return host, int(port)
 
 
 async def _main(

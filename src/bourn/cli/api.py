@@ -23,6 +23,7 @@ from bourn.hub.control_file import control_path, read_control
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
+    from ssl import SSLContext
 
 TIMEOUT_S = 10.0  # of one answer: a hub's loop is never busy for that long
 ANSWER_BYTES = 64 << 20  # of one answer: a snapshot of 1000 sensors with all their points has 20 MB
@@ -43,7 +44,7 @@ class ApiError(Exception):
 class Api:
     """The API of the hub at `url`; every request is a connection of its own. `whence` says where both came from."""
 
-    def __init__(self, url: str, token: str, whence: str, start: str) -> None:
+    def __init__(self, url: str, token: str, whence: str, start: str, certificate: str | None = None) -> None:
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -53,6 +54,7 @@ class Api:
             raise ApiError(f"{url!r} is no hub's address; write it like http://127.0.0.1:8080")
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._https = parts.scheme == "https"
+        self._certificate = certificate
         self._host = parts.hostname
         self._port = port
         self._token = token
@@ -106,8 +108,12 @@ class Api:
     def _ask(self, method: str, path: str, body: Any) -> tuple[HTTPConnection, HTTPResponse]:
         from http.client import HTTPConnection, HTTPException, HTTPSConnection  # slow to load, and asked for seldom
 
-        kind = HTTPSConnection if self._https else HTTPConnection
-        connection = kind(self._host, self._port, timeout=TIMEOUT_S)
+        connection: HTTPConnection
+        if self._https:
+            trust = _trust(self._certificate)
+            connection = HTTPSConnection(self._host, self._port, timeout=TIMEOUT_S, context=trust)
+        else:
+            connection = HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
         headers = {"authorization": f"Bearer {self._token}"}
         if body is not None:
             headers["content-type"] = "application/json"
@@ -159,8 +165,24 @@ def find_hub(journal: str, hub_url: str | None = None, token_file: str | None = 
     if not _runs(control.pid):
         raise ApiError(f"the hub that wrote {journal} has died (process {control.pid}); {start}")
     if token_file is not None:
-        return Api(control.url, _token(token_file), token_file, start)
-    return Api(control.url, control.token, path, start)
+        return Api(control.url, _token(token_file), token_file, start, control.certificate)
+    return Api(control.url, control.token, path, start, control.certificate)
+
+
+def _trust(certificate: str | None) -> SSLContext:
+    """Whom to take for the hub over https: the holder of its very certificate where that is known (the control file
+    says so, and any name will do then), otherwise whom the system trusts; SSL_CERT_FILE names one's own authority.
+    """
+    import ssl
+
+    try:
+        trust = ssl.create_default_context(cafile=certificate)
+    except OSError as e:
+        raise ApiError(f"the hub's certificate {certificate} cannot be read: {e.strerror}") from e
+    if certificate:
+        trust.check_hostname = False
+        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return trust
 
 
 def _reason(said: str) -> str:

@@ -1,7 +1,8 @@
 """`<journal>.api`: how commands on the same machine find the hub that writes a journal, and prove who they are.
 
-A JSON object {"url", "token", "pid"}, readable by its owner only. It is there exactly as long as the hub answers at
-`url`; after a kill -9 it stays behind, and its reader sees by `pid`, or by a refused connection, that it is stale.
+A JSON object {"url", "token", "pid"}, and "certificate" (a PEM file) where the hub answers over TLS; readable
+by its owner only. It is there exactly as long as the hub answers at `url`; after a kill -9 it stays behind, and its
+reader sees by `pid`, or by a refused connection, that it is stale.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Control(NamedTuple):
     url: str
     token: str
     pid: int
+    certificate: str | None = None
 
     def __repr__(self) -> str:  # ends up in logs
         return f"Control(url={self.url!r}, pid={self.pid})"
@@ -31,13 +33,14 @@ def control_path(journal: str) -> str:
     return os.path.realpath(journal) + ".api"
 
 
-def write_control(journal: str, url: str, token: str) -> None:
+def write_control(journal: str, url: str, token: str, certificate: str | None = None) -> None:
     """Put the file there, whole or not at all, mode 0600 from its first byte. OSError when it can't be written."""
     path = control_path(journal)
     handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")  # mode 0600
     try:
         with open(handle, "w", encoding="utf-8") as file:
-            json.dump({"url": url, "token": token, "pid": os.getpid()}, file)
+            told = {"url": url, "token": token, "pid": os.getpid()}
+            json.dump({**told, "certificate": os.path.abspath(certificate)} if certificate else told, file)
         os.replace(beside, path)
     except OSError:
         os.unlink(beside)
@@ -50,14 +53,19 @@ def read_control(journal: str) -> Control | None:
     try:
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
-        url, token, pid = told["url"], told["token"], told["pid"]
+        url, token, pid, certificate = told["url"], told["token"], told["pid"], told.get("certificate")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{path} is damaged ({type(e).__name__}); start the hub again") from e
-    if type(url) is not str or type(token) is not str or type(pid) is not int:
+    if (
+        type(url) is not str
+        or type(token) is not str
+        or type(pid) is not int
+        or not isinstance(certificate, str | None)
+    ):
         raise ValueError(f"{path} is damaged; start the hub again")
-    return Control(url, token, pid)
+    return Control(url, token, pid, certificate if isinstance(certificate, str) else None)
 
 
 def remove_control(journal: str) -> None:

@@ -111,10 +111,13 @@ class Hub:
         self._tick()
         told(logging.INFO, "started", f"listening at {', '.join(self.urls)}, journal {self.journal.path}", url=self.url)
 
-    async def serve_page(self, host: str, port: int, token: str | None = None) -> str:
+    async def serve_page(
+        self, host: str, port: int, token: str | None = None, certificate: tuple[str, str | None] | None = None
+    ) -> str:
         """Serve the page and the API, and leave the control file by which commands find them.
 
-        Returns the page's URL with the token, a new one unless one is given. OSError when the address is taken.
+        Returns the page's URL with the token, a new one unless one is given. With a `certificate` and its key (PEM
+        files) it is served over TLS. OSError when the address is taken.
         """
         from bourn.hub.web.api import routes
         from bourn.hub.web.app import serve_page
@@ -127,8 +130,9 @@ class Hub:
             token,
             healthy=lambda: self.ingest.trouble(time.monotonic()) is None,
             routes=routes(self),
+            certificate=certificate,
         )
-        write_control(self.journal.path, self.page.origin, token)
+        write_control(self.journal.path, self.page.origin, token, certificate[0] if certificate else None)
         return self.page.url
 
     async def stop(self) -> None:

@@ -35,26 +35,27 @@ class TlsListener:
 
 def open_to_others(url: str) -> bool:
     """True if who connects may be on another machine."""
-    return not is_loopback(_parts(url)[0])
+    return not is_loopback(split_url(url)[0])
 
 
 def check_free(url: str, insecure: bool) -> None:
     """ValueError when `url` or its certificate is no good, OSError when another program has the address."""
-    host, port, cert, key = _parts(url)
-    _context(cert, key)
+    host, port, cert, key = split_url(url)
+    make_context(cert, key)
     check_port_free(host, port)
 
 
 async def listen(url: str, make_link: MakeLink, insecure: bool) -> TlsListener:
     """Listen at `url`; every connection whose handshake succeeds gets a link."""
-    host, port, cert, key = _parts(url)
+    host, port, cert, key = split_url(url)
     server = await asyncio.get_running_loop().create_server(
-        make_link, host, port, backlog=BACKLOG, ssl=_context(cert, key), ssl_handshake_timeout=HANDSHAKE_S
+        make_link, host, port, backlog=BACKLOG, ssl=make_context(cert, key), ssl_handshake_timeout=HANDSHAKE_S
     )
     return TlsListener(server, host)
 
 
-def _parts(url: str) -> tuple[str, int, str, str | None]:
+def split_url(url: str) -> tuple[str, int, str, str | None]:
+    """Host, port, certificate and its key of `tls://host:port?cert=PATH&key=PATH`; ValueError."""
     parts = urlsplit(url)
     try:
         host, port = parts.hostname, parts.port
@@ -71,7 +72,8 @@ def _parts(url: str) -> tuple[str, int, str, str | None]:
     return host, port, said["cert"][0], said["key"][0] if "key" in said else None
 
 
-def _context(cert: str, key: str | None) -> ssl.SSLContext:
+def make_context(cert: str, key: str | None) -> ssl.SSLContext:
+    """What serves with that certificate (PEM files); ValueError when it is none, or the key is another's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -31,7 +31,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bourn.hub.web.guard import Guard
-from bourn.hub.web.server import Server, listen
+from bourn.hub.web.server import Certificate, Server, listen
 
 PERIOD_S = 0.5  # what the eye can follow; each stream asks for the snapshot this often
 PING_S = 5.0  # page.js takes a stream for dead after three of them
@@ -96,18 +96,19 @@ async def serve_page(
     healthy: Healthy = lambda: True,
     routes: Iterable[Route] = (),
     period_s: float = PERIOD_S,
+    certificate: Certificate | None = None,
 ) -> Page:
     """When this returns, the page is there, served by the loop this was called in; signals stay the caller's.
 
-    `routes` are served besides the page's own. Port 0 is a free one. OSError: it cannot listen there; with errno
-    EADDRINUSE the port is taken.
+    `routes` are served besides the page's own; with a `certificate` all is served over TLS. Port 0 is a free one.
+    OSError: it cannot listen there; with errno EADDRINUSE the port is taken.
     """
     listener = listen(host, port)
     closing = asyncio.Event()
     app = make_app(status, token, hosts=(host,), closing=closing, healthy=healthy, routes=routes, period_s=period_s)
-    server = Server(app, listener, closing)
+    server = Server(app, listener, closing, certificate)
     await server.start()
-    return Page(server, f"http://{_reachable(host)}:{listener.getsockname()[1]}", token)
+    return Page(server, f"http{'s' if certificate else ''}://{_reachable(host)}:{listener.getsockname()[1]}", token)
 
 
 def make_app(

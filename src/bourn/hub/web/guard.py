@@ -102,7 +102,8 @@ class Guard:
             return PlainTextResponse(LOCKED, 401, headers)
         if request.url.path == "/" and "token" in request.query_params:
             answer = RedirectResponse("/", 303)
-            answer.set_cookie(cookie, self._token.decode(), path="/", httponly=True, samesite="strict")
+            secure = request.url.scheme == "https"
+            answer.set_cookie(cookie, self._token.decode(), path="/", httponly=True, samesite="strict", secure=secure)
             return answer
         return None
 

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS = 64  # a browser opens about six; those beyond are closed at once, before anything of them is read
+Certificate = tuple[str, str | None]  # PEM files: the certificate and its key, which may be in the same file
+
 GRACE_S = 0.5  # what answers under way get when the server closes; then their connections are cut
 BACKLOG = 64  # connections that wait to be accepted
 
@@ -30,7 +32,9 @@ class _Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """Serves `app` on a socket that listens already, from `start` until `close`."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, closing: asyncio.Event) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, closing: asyncio.Event, certificate: Certificate | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -46,6 +50,8 @@ class Server(uvicorn.Server):
                 backlog=BACKLOG,
             )
         )
+        if certificate is not None:
+            self.config.ssl_certfile, self.config.ssl_keyfile = certificate
         self._listener = listener
         self._closing = closing  # set once, by close(); whoever holds a connection for long waits for it
         self._ready = asyncio.Event()
