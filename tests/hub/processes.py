@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import psutil
 import pytest
+from invariant import check_journal
 
 from bourn.cli.processes import find_micropython
 
@@ -208,6 +209,7 @@ def count(folder: Path, journal: str = "j.db") -> int:
 
 def check_complete(folder: Path, journal: str = "j.db") -> dict[tuple[str, str], int]:
     """Every epoch of every source is there from 1 on, without hole or duplicate; how many of each."""
+    check_journal(folder / journal)
     lasts = {}
     for source, epoch, first, last, rows, different in query(
         folder,

@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import sqlite3
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from typing import Any
 
 import pytest
 from network import Timers, Transport
+
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "hub"))
+from invariant import check_journal
 
 from bourn.device.sender import Sender
 from bourn.hub import ingest as ingest_module
@@ -251,6 +255,7 @@ class World:
             self.cut: chance.choice((0, 0.3, 1)),
             self.crash: chance.choice((0, 0.1, 0.4)),
             self.restart: chance.choice((0, 0.1, 0.4)),
+            self.set_clock: chance.choice((0, 0.1)),
         }
         for _ in range(STEPS):
             action = chance.choices(list(actions), list(actions.values()))[0]
@@ -281,6 +286,10 @@ class World:
 
     def time(self) -> None:
         self.pass_ms(self.chance.choice((1, 20, 300, 2000, 2000, 12_000)))
+
+    def set_clock(self) -> None:
+        """Somebody sets the time of everything, an hour back or a day ahead."""
+        self.clock.step_wall(self.chance.choice((-3_600_000, 86_400_000)))
 
     def cut(self) -> None:
         if self.transports:
@@ -349,6 +358,7 @@ class World:
     # -- what has to be true of it all
 
     def check(self) -> None:
+        check_journal(self.path)
         with contextlib.closing(sqlite3.connect(self.path)) as db:
             readings = db.execute(
                 "SELECT source, epoch, seq, val FROM reading JOIN stream ON stream.id = stream ORDER BY pos"
