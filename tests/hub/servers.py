@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -116,16 +117,13 @@ class Postgres:
         if programs is None:
             missing("PostgreSQL (apt install postgresql)")
         self._programs = programs
-        self._data = Path(folder) / "pg"
+        self._made = None
         self._as_user = []
-        if os.geteuid() == 0:  # it refuses to run as root
+        if os.geteuid() == 0:  # it refuses to run as root, and another user cannot look into pytest's folders
+            folder = self._made = tempfile.mkdtemp(prefix="bourn-postgres-")
+            os.chown(folder, 65534, 65534)
             self._as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-            self._data.mkdir()
-            os.chown(self._data, 65534, 65534)
-            for parent in self._data.parents:
-                with contextlib.suppress(PermissionError):
-                    if parent.stat().st_uid == 0 and str(parent).startswith(os.environ.get("TMPDIR", "/tmp") + "/"):
-                        parent.chmod(parent.stat().st_mode | 0o011)
+        self._data = Path(folder) / "pg"
         self.port = free_port()
         self.conninfo = f"host=127.0.0.1 port={self.port} user=bourn dbname=postgres"
         self.url = f"postgresql://bourn@127.0.0.1:{self.port}/postgres"
@@ -158,11 +156,13 @@ class Postgres:
         self.process = None
 
     def stop(self):
-        """End it at once, whoever is connected."""
+        """End it at once, whoever is connected, for good."""
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)  # its "fast" shutdown; SIGTERM would wait for clients
             self.process.wait(30)
             self.process = None
+        if self._made:
+            shutil.rmtree(self._made, ignore_errors=True)
 
     @staticmethod
     def _quiet():

@@ -48,7 +48,7 @@ CREATE TABLE {gap} (source text NOT NULL, epoch text NOT NULL, first bigint NOT 
 CREATE TABLE {rejected} (source text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, reading text NOT NULL,
   reason text NOT NULL, PRIMARY KEY (source, epoch, seq));
 CREATE TABLE {cursor} (hub text PRIMARY KEY, pos bigint NOT NULL);
-CREATE INDEX ON {t} (sensor, time);
+CREATE INDEX ON {t} USING brin (time);
 CREATE VIEW {view} AS SELECT source || ':' || epoch || ':' || seq AS id, time, source, sensor,
   CASE json_typeof(val) WHEN 'number' THEN (val #>> '{{}}')::double precision END AS number, val FROM {t};
 """
