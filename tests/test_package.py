@@ -81,7 +81,7 @@ def test_its_metadata_is_the_projects(wheel):
 
 
 def test_it_brings_the_command(wheel):
-    assert "bourn = bourn.cli:main" in metadata(wheel, "entry_points.txt").decode()
+    assert "bourn = bourn.__main__:main" in metadata(wheel, "entry_points.txt").decode()
 
 
 def test_it_carries_its_licence(wheel):

@@ -6,10 +6,13 @@ import datetime
 import io
 import json
 import os
+import pty
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
-from processes import BOURN, LIMIT_S, LONGEST, Program, count, csv_ids, hub, sensors, totals, until, url_of
+from processes import BOURN, LIMIT_S, LONGEST, SOURCE, Program, count, csv_ids, hub, sensors, totals, until, url_of
 
 from bourn import __version__, cli
 from bourn.cli.config import parse_duration
@@ -440,3 +443,63 @@ def test_reading_while_the_hub_writes(tmp_path: Path, format: str) -> None:
         running.interrupt()
         assert running.ended() == 0
     assert count(tmp_path) >= seen
+
+
+def test_reading_a_closed_journal_leaves_no_file_behind(bourn: Callable[..., Result], tmp_path: Path) -> None:
+    spool = SqliteSpool(str(tmp_path / "bourn.db"))
+    spool.append(("s1", EPOCH, 1, "s1", 1000, 5))
+    spool.close()
+    before = sorted(os.listdir(tmp_path))
+    assert "s1" in bourn("read", "bourn.db").out
+    assert sorted(os.listdir(tmp_path)) == before == ["bourn.db", "bourn.db.lock"]
+
+
+def test_reading_what_a_killed_hub_left_loses_nothing(bourn: Callable[..., Result], tmp_path: Path) -> None:
+    with hub(tmp_path) as program:
+        url = url_of(program)
+        with sensors(tmp_path, url, "--num-sensors", "1", "--every", "0.05", "--micropython", "none"):
+            until(lambda: count(tmp_path) > 10, "readings")
+            program.kill()
+    stored = count(tmp_path)
+    assert len(bourn("read", "j.db", "--format", "jsonl").out.splitlines()) == stored
+    assert count(tmp_path) == stored
+
+
+def test_a_long_export_shows_progress_where_it_disturbs_nobody(tmp_path: Path) -> None:
+    spool = SqliteSpool(str(tmp_path / "bourn.db"))
+    stream = spool.stream("s1", EPOCH)
+    for at in range(1, 60_001, 2000):
+        spool.take(stream, [(i, "s1", 1000 * i, i) for i in range(at, at + 2000)])
+        spool.sync()
+    spool.close()
+    master, slave = pty.openpty()
+    command = [*BOURN, "read", "bourn.db", "--format", "csv"]
+    told = b""
+    with open(tmp_path / "out.csv", "wb") as out:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=slave, env={**os.environ, "TERM": "xterm"})
+        os.close(slave)
+        with contextlib.suppress(OSError):  # EIO: its other end is closed
+            while got := os.read(master, 4096):
+                told += got
+        assert process.wait(LIMIT_S) == 0
+    os.close(master)
+    assert b"reading the journal" in told and b"%" in told
+    plain = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=True)
+    assert plain.stderr == b""
+    assert (tmp_path / "out.csv").read_bytes() == plain.stdout
+    assert plain.stdout.count(b"\n") == 60_001
+
+
+def test_ctrl_c_while_it_loads_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import time\nopen('loading', 'w').close()\ntime.sleep(60)\n")
+    path = os.pathsep.join([str(tmp_path), str(SOURCE)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bourn", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+    )
+    until((tmp_path / "loading").exists, "it loads")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=LIMIT_S)[1] == b""
+    assert process.returncode == -signal.SIGINT

@@ -244,8 +244,10 @@ class SqliteSpool:
                 self._lock.notify_all()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
+            # The owner's reader; those of other threads go with their threads. The one that may write is closed last:
+            # it removes the WAL's two files, which one that only reads leaves behind.
+            self._reader().close()
             self._db.close()
-            self._reader().close()  # the owner's; those of other threads go with their threads
             self._lock_file.close()
 
     # -- what ingest asks for

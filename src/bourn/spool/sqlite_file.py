@@ -116,6 +116,16 @@ def read_only(path: str) -> sqlite3.Connection:
     return sqlite3.connect("file://" + quote(os.path.realpath(path)) + "?mode=ro", uri=True)
 
 
+def to_read(path: str) -> sqlite3.Connection:
+    """A connection that changes nothing, for another program than the hub; it leaves no file behind.
+
+    Not `read_only`: a connection that may not write makes the two files of the WAL, and may not remove them again.
+    """
+    db = sqlite3.connect("file://" + quote(os.path.realpath(path)) + "?mode=rw", uri=True)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
 def _migrate(db: sqlite3.Connection, path: str, version: int, say: Say) -> None:
     """Whole or not at all: a crash in the middle leaves the version that it was."""
     rows = 0

@@ -6,10 +6,10 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from bourn.spool.sqlite_file import TABLES, JournalError, check_version, lock_journal, open_journal, read_only
+from bourn.spool.sqlite_file import TABLES, JournalError, check_version, lock_journal, open_journal, to_read
 
 PAGE = 2_000  # rows of one SELECT: no SELECT is long, or the WAL would grow without bound
 
@@ -46,11 +46,16 @@ class Quarantined(NamedTuple):
 
 
 def read_journal(
-    path: str, sensor: str | None = None, since: int | None = None, until: int | None = None
+    path: str,
+    sensor: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    progressed: Callable[[float], None] | None = None,
 ) -> Iterator[StoredReading]:
     """The readings stored in the journal `path`, oldest first, also while a hub is writing it.
 
-    `since` and `until` bound `ts` (ms since 1970 UTC, half-open). Reads in short pages. JournalError if it is none.
+    `since` and `until` bound `ts` (ms since 1970 UTC, half-open). Reads in short pages, after each of which
+    `progressed` hears which part of the whole has been looked at (0 to 1). JournalError if it is none.
     """
     with _opened(path) as db:
         where = "".join(
@@ -67,12 +72,15 @@ def read_journal(
             + " ORDER BY reading.pos"
         )
         span = 10 * PAGE  # places looked at by one SELECT, whatever the filter lets through
-        after, newest = db.execute("SELECT min(pos) - 1, max(pos) FROM reading").fetchone()
+        first, newest = db.execute("SELECT min(pos) - 1, max(pos) FROM reading").fetchone()
+        after = first
         while newest is not None and after < newest:
             bounds = {"sensor": sensor, "since": since, "until": until, "after": after, "upto": after + span}
             for pos, id, ts, name, val in db.execute(query, bounds).fetchall():
                 yield StoredReading(pos, id, ts, name, decode_value(val))
             after += span
+            if progressed is not None:
+                progressed(min(1.0, (after - first) / (newest - first)))
 
 
 def read_quarantine(path: str) -> list[Quarantined]:
@@ -115,7 +123,7 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
         raise JournalError(f"there is no journal {path}; name the file given to --journal")
     db = None
     try:
-        db = read_only(path)
+        db = to_read(path)
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables >= TABLES:  # a repository in SQLite has other tables, and can be read all the same
             check_version(db, path)
