@@ -99,7 +99,7 @@ MORE_MODULES = {
 # Third-party modules: the files that may import them (a folder ends with /). One table, so that nobody wonders.
 THIRD_PARTY = {
     "msgspec": ["hub/", "cli/"],
-    "paho": ["hub/adapters/mqtt_topic.py"],
+    "paho": ["hub/adapters/mqtt_topic.py", "hub/connections/mqtt.py"],
     "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
     "prometheus_client": ["hub/metrics.py"],
     "polars": ["hub/adapters/frames.py"],

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from peer import LIMIT_S, Gate, data, readings, running
+from servers import free_port, mosquitto
 
+from bourn import wire
 from bourn.device import sender as sender_module
 from bourn.device.connections import check_url, open_connection
 from bourn.device.sender import Sender
@@ -22,19 +24,30 @@ from bourn.hub.hub import Hub
 from bourn.spool.ram import RamSpool
 from bourn.testing import ManualClock
 
-SCHEMES = ("tcp", "unix", "pipe", "queue", "shm")
+SCHEMES = ("tcp", "unix", "pipe", "queue", "shm", "mqtt")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an MQTT broker."""
+    port = free_port()
+    with mosquitto(tmp_path_factory.mktemp("broker"), port):
+        yield port
 
 
 @pytest.fixture(params=SCHEMES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a hub listens, of each kind of connection."""
-    return {
+    kinds: dict[str, Any] = {
         "tcp": "tcp://127.0.0.1:0",
         "unix": f"unix:{tmp_path}/u.sock",
         "pipe": "pipe:",
         "queue": f"queue:{tmp_path.name[:60]}",
         "shm": f"shm:{tmp_path}/m.sock",
-    }[request.param]
+        "mqtt": lambda: f"mqtt://127.0.0.1:{request.getfixturevalue('broker')}/t/{tmp_path.name}",
+    }
+    found = kinds[request.param]
+    return found() if callable(found) else found
 
 
 async def true(what: Callable[[], Any], why: str) -> None:
@@ -207,6 +220,21 @@ def speak(channel: Any, data: bytes) -> bytes:
     raise AssertionError("the other side does not end it")
 
 
+async def let_in(hub: Hub, channel: Any) -> None:
+    """Wait until the hub has a link for it; through a broker that is made by the first word."""
+    if hasattr(channel, "_client"):
+        hello = wire.encode(wire.HELLO, "mute", "0123456789abcdef", 1, {})
+
+        def said() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                channel.send(hello)
+                return True
+            return False
+
+        await true(said, "it can speak")
+    await true(lambda: hub.ingest.links, "it is let in")
+
+
 def test_a_half_open_link_is_noticed_by_both_sides(tmp_path: Path, url: str) -> None:
     """The hub answers nothing any more: the sender asks, and gives it up. The sender says nothing: so does the hub."""
 
@@ -240,7 +268,7 @@ def test_a_half_open_link_is_noticed_by_both_sides(tmp_path: Path, url: str) -> 
     async def mute_sender() -> None:
         async with running(tmp_path, listen_url=url) as hub:
             channel = open_connection((await hub.invite()).url)
-            await true(lambda: hub.ingest.links, "it is let in")
+            await let_in(hub, channel)
             (link,) = hub.ingest.links
             link.opened = link.heard = link.opened - 3600
             await true(lambda: not hub.ingest.links, "the hub gives it up")
@@ -282,7 +310,7 @@ def test_a_sensor_that_is_gone_is_noticed_at_once(tmp_path: Path, url: str) -> N
     async def life() -> None:
         async with running(tmp_path, listen_url=url) as hub:
             channel = open_connection((await hub.invite()).url)
-            await true(lambda: hub.ingest.links, "it is let in")
+            await let_in(hub, channel)
             channel.close()
             await true(lambda: not hub.ingest.links, "it is gone")
             assert not hub.ingest.refusals
@@ -391,7 +419,7 @@ def test_a_peer_that_lies_about_its_memory_is_cut(tmp_path: Path) -> None:
         async with running(tmp_path, listen_url=url) as hub:
             for lie in ((1 << 31, 0), (0, 1)):
                 channel = open_connection(url)
-                await true(lambda: hub.ingest.links, "it is let in")
+                await let_in(hub, channel)
                 channel.polled.send(lie[0].to_bytes(4, "big") + lie[1].to_bytes(4, "big"))
                 await true(lambda: not hub.ingest.links, "it is cut")
                 channel.close()

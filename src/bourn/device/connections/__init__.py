@@ -29,6 +29,8 @@ DRIVERS = {
     "pipe": ("pipe", "pipe:3"),
     "queue": ("thread_queue", "queue:hub"),
     "shm": ("shared_memory", "shm:bourn.sock"),
+    "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
+    "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),
 }
 
 

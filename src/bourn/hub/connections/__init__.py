@@ -64,6 +64,8 @@ DRIVERS = {
     "pipe": ("pipe", "pipe:"),
     "queue": ("thread_queue", "queue:hub"),
     "shm": ("shared_memory", "shm:bourn.sock"),
+    "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
+    "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),
 }
 
 

@@ -1,0 +1,324 @@
+"""The connection through an MQTT broker: `mqtt://broker:port/TOPIC`, or `mqtts://` with a verified broker (paho).
+
+A link is a pair of topics, TOPIC/up/LINK and TOPIC/down/LINK; docs/formats.md says what is in them. The broker's word
+counts for nothing: readings are acknowledged by the hub, after the commit, as over every other connection. The hub's
+own session is clean, so nothing that the broker kept from before is taken, and messages it retained are passed over.
+
+Of two hubs at one topic the newer serves, the older waits until that one has gone: each says so at TOPIC/hub when it
+comes, and the broker says it (its will) when it goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import random
+import re
+import secrets
+import threading
+from collections import Counter, deque
+from typing import Any
+
+from bourn.hub.connections import Invitation, MakeLink
+from bourn.hub.connections.tcp import is_loopback
+from bourn.hub.log import told
+
+START_S = 5.0  # in which a broker is expected to answer at the start; after that the hub goes on trying
+GOODBYE_S = 0.5  # in which the broker may hear that this hub ends
+RETRY_S = 2  # the longest pause between two attempts to reach the broker
+KEEPALIVE_S = 20  # after half as much again of silence the broker takes this hub for gone, and says so
+MAX_LINKS = 10_000  # at once; who comes beyond is told to go
+WAITING_MESSAGES = 20_000  # that the loop has not taken yet; one more is dropped, which ends its link
+HELD_MESSAGES = 1000  # of one link that takes nothing in for a while; one more ends it
+MESSAGE_BYTES = 65_536  # of one message, its number included
+LINK = re.compile(r"[0-9a-f]{16}")
+URL = re.compile(
+    r"(?P<scheme>mqtts?)://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?"
+    r"(?P<host>\[[0-9a-f:.]+\]|[^:@/?\[\]]+)(?::(?P<port>\d{1,5}))?/(?P<topic>[^+#$? ]+)(?:\?ca=(?P<ca>[^&]+))?"
+)
+
+
+class Transport(asyncio.Transport):
+    """One link: what the Link writes goes to its topic."""
+
+    def __init__(self, listener: MqttListener, link: str, protocol: asyncio.Protocol) -> None:
+        super().__init__({"peername": None})
+        self.expected = 0  # the number of the next message
+        self.protocol = protocol
+        self._listener = listener
+        self._link = link
+        self._sent = 0
+        self._paused = False
+        self._held: list[bytes] = []  # what came while it was paused
+        self._closing = False
+
+    def take(self, payload: bytes) -> None:
+        """A message has come."""
+        number = int.from_bytes(payload[:4], "big")
+        counters = self._listener.counters
+        if number < self.expected:
+            counters["duplicates"] += 1
+        elif number > self.expected:
+            counters["holes"] += 1
+            self.abort()
+        elif len(self._held) >= HELD_MESSAGES:
+            counters["overrun"] += 1
+            self.abort()
+        else:
+            self.expected += 1
+            if self._paused:
+                self._held.append(payload[4:])
+            else:
+                self.protocol.data_received(payload[4:])
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes, in a message of their own."""
+        if not self._closing:
+            self._listener.publish(self._link, self._sent.to_bytes(4, "big") + bytes(data))
+            self._sent += 1
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits here: what a sender may have unanswered is bounded by its credit."""
+        return 0
+
+    def can_write_eof(self) -> bool:
+        """A link ends in both directions at once."""
+        return False
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+        return self._closing
+
+    def pause_reading(self) -> None:
+        """Take nothing more in, but keep some of it."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """Take in what came meanwhile, and go on."""
+        self._paused = False
+        held, self._held = self._held, []
+        for data in held:
+            if not self._closing:
+                self.protocol.data_received(data)
+
+    def close(self) -> None:
+        """Tell the sender that it is over."""
+        if not self._closing:
+            self._listener.publish(self._link, b"")
+            self.lost(None)
+
+    abort = close
+
+    def lost(self, error: Exception | None) -> None:
+        """It is over, and the sender knows, or can't be told."""
+        if not self._closing:
+            self._closing = True
+            self._listener.forget(self._link)
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, error)
+
+
+class MqttListener:
+    """This hub at its topic. `counters`: what was not taken, and why."""
+
+    def __init__(self, url: str, make_link: MakeLink) -> None:
+        import paho.mqtt.client as paho
+
+        parts = _parts(url)
+        self._full_url = url
+        self._base = parts["topic"]
+        self._me = secrets.token_hex(8)
+        self._make_link = make_link
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[str, Transport] = {}
+        self._serving = False
+        self._closed = False
+        self._rival: str | None = None  # the newer hub that serves instead
+        self._messages: deque[tuple[str, bytes, bool]] = deque()  # appended by paho's thread, taken by the loop's
+        self._scheduled = False
+        self.up = asyncio.Event()
+        self.last_error: str | None = None
+        self.counters: Counter[str] = Counter()
+        port = int(parts["port"] or (8883 if parts["scheme"] == "mqtts" else 1883))
+        self.url = f"{parts['scheme']}://{parts['host']}:{port}/{self._base}"
+        self._client: Any = None
+        self._client = client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"bourn-hub-{self._me}")
+        if parts["user"] is not None:
+            client.username_pw_set(parts["user"], parts["password"])
+        if parts["scheme"] == "mqtts":
+            client.tls_set(ca_certs=parts["ca"])
+        client.will_set(f"{self._base}/hub", f"{self._me} gone")
+        client.reconnect_delay_set(1, RETRY_S)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
+        client.connect_async(parts["host"].strip("[]"), port, KEEPALIVE_S)
+        client.loop_start()
+
+    async def invite(self) -> Invitation:
+        """The same address for everyone."""
+        return Invitation(self._full_url)
+
+    def close(self) -> None:
+        """Let nobody new in; when the last link has ended the broker is told good-bye."""
+        self._closed = True
+        self._part()
+
+    def _part(self) -> None:
+        client = self._client
+        if self._closed and not self._links and client is not None:
+            self._client = None
+            client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
+            if self._serving:
+                client.publish(f"{self._base}/hub", f"{self._me} gone")
+            client.disconnect()
+            ending = threading.Thread(target=client.loop_stop, daemon=True)
+            ending.start()
+            ending.join(GOODBYE_S)
+
+    # -- paho's thread
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._soon(self._trouble, str(reason))
+        else:
+            client.subscribe([(f"{self._base}/up/+", 0), (f"{self._base}/hub", 0)])
+
+    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        self._soon(self._trouble, f"the broker refuses: {refused[0]}") if refused else self._soon(self._arrived)
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._soon(self._trouble, f"the broker is gone: {reason}")
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        if len(self._messages) >= WAITING_MESSAGES:
+            self.counters["overrun"] += 1
+            return
+        self._messages.append((message.topic, message.payload, message.retain))
+        if not self._scheduled:
+            self._scheduled = True
+            self._soon(self._take_waiting)
+
+    def _soon(self, what: Any, *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what, *arguments)
+        except RuntimeError:  # the loop has ended, and with it everyone who could want to know
+            self._closed = True
+
+    # -- the loop's thread
+
+    def publish(self, link: str, payload: bytes) -> None:
+        """Send a message down a link."""
+        if self._client is not None:
+            self._client.publish(f"{self._base}/down/{link}", payload)
+
+    def forget(self, link: str) -> None:
+        """A link has ended."""
+        self._links.pop(link, None)
+        self._part()
+
+    def _arrived(self) -> None:
+        self.last_error = None
+        self._serve()
+        self.up.set()
+
+    def _serve(self) -> None:
+        """Say that this hub serves from now on: senders open their links anew, and an older hub waits."""
+        self._rival = None
+        self._serving = True
+        if self._client is not None:
+            self._client.publish(f"{self._base}/hub", self._me)
+
+    def _trouble(self, why: str) -> None:
+        if why != self.last_error and not self._closed:
+            told(logging.WARNING, "broker", f"{self.url}: {why}; trying again", url=self.url)
+        self.last_error = why
+        self._drop_links(ConnectionResetError(why))
+
+    def _drop_links(self, error: Exception | None) -> None:
+        self._serving = False
+        for transport in list(self._links.values()):
+            transport.lost(error)
+
+    def _take_waiting(self) -> None:
+        self._scheduled = False
+        messages = self._messages
+        for _ in range(len(messages)):
+            topic, payload, retained = messages.popleft()
+            if retained:  # of another time
+                self.counters["retained"] += 1
+            elif topic == f"{self._base}/hub":
+                self._take_rival(payload)
+            elif self._serving and not self._closed:
+                self._take(topic.rpartition("/")[2], payload)
+
+    def _take_rival(self, payload: bytes) -> None:
+        who, _, gone = payload.decode("ascii", "replace").partition(" ")
+        if who == self._me or not LINK.fullmatch(who):
+            return
+        if not gone:
+            told(logging.WARNING, "rival", f"{self.url}: another hub serves there; this one waits", url=self.url)
+            self._rival = who
+            self._drop_links(None)
+        elif who == self._rival and not self._closed:
+            self._loop.call_later(random.uniform(0, 0.5), self._succeed, who)  # others may wait as well
+
+    def _succeed(self, who: str) -> None:
+        if self._rival == who and not self._closed:
+            self._serve()
+
+    def _take(self, link: str, payload: bytes) -> None:
+        transport = self._links.get(link)
+        if not payload:
+            if transport is not None:
+                transport.lost(None)
+        elif not LINK.fullmatch(link) or not 4 < len(payload) <= MESSAGE_BYTES:
+            self.counters["garbage"] += 1
+            if transport is not None:
+                transport.abort()
+        elif transport is not None:
+            transport.take(payload)
+        elif payload[:4] != b"\0\0\0\0" or len(self._links) >= MAX_LINKS:
+            self.counters["strangers"] += 1  # a link of another time (before this hub came), or one too many
+            self.publish(link, b"")
+        else:
+            protocol = self._make_link()
+            transport = self._links[link] = Transport(self, link, protocol)
+            protocol.connection_made(transport)
+            transport.take(payload)
+
+
+def _parts(url: str) -> dict[str, Any]:
+    match = URL.fullmatch(url)
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
+        raise ValueError("a broker's URL looks like mqtt://127.0.0.1:1883/bourn, or mqtts://host/bourn?ca=ca.pem")
+    return match.groupdict()
+
+
+def open_to_others(url: str) -> bool:
+    """True if the broker is elsewhere: whoever may publish there may be somebody else."""
+    return not is_loopback(_parts(url)["host"].strip("[]"))
+
+
+def check_free(url: str, insecure: bool) -> None:
+    """ValueError when `url` is no broker's, when paho is missing, or others could read what goes there."""
+    parts = _parts(url)
+    if importlib.util.find_spec("paho") is None:
+        raise ValueError("MQTT needs paho-mqtt: pip install 'bourn[mqtt]'")
+    if parts["scheme"] == "mqtt" and open_to_others(url) and not insecure:
+        raise ValueError(
+            f"{parts['host']} is another machine, and mqtt:// does not encrypt; use mqtts://, "
+            "or say --insecure if the network is yours alone"
+        )
+
+
+async def listen(url: str, make_link: MakeLink, insecure: bool) -> MqttListener:
+    """Serve at `url`; when the broker does not answer at once the hub goes on trying, and its log says so."""
+    check_free(url, insecure)
+    listener = MqttListener(url, make_link)
+    try:
+        await asyncio.wait_for(listener.up.wait(), START_S)
+    except TimeoutError:
+        why = listener.last_error or "no broker answers there"
+        told(logging.WARNING, "broker", f"{listener.url}: {why}; trying again", url=listener.url)
+    return listener
