@@ -32,6 +32,8 @@ WAYS = [
     ("queue", "threads", False),
     ("shared_memory", "processes", False),
     ("shared_memory", "threads", False),
+    ("mqtt", "processes", True),
+    ("mqtt", "threads", False),
 ]
 
 

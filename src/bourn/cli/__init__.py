@@ -19,7 +19,7 @@ from bourn.cli import quarantine, repositories
 from bourn.cli.addresses import web_address
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
-from bourn.cli.connections import CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
+from bourn.cli.connections import BROKER, CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
 from bourn.cli.hub_config import RepositorySettings, load_repositories, use_config
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
@@ -428,7 +428,7 @@ class HubPlan:
         try:
             for url in self.listen:
                 doing = url
-                if url == "pipe:" or url.startswith("queue:"):
+                if url in ("pipe:", BROKER) or url.startswith("queue:"):
                     continue
                 check_free(url, self.insecure)
             if self.web:
@@ -526,14 +526,25 @@ async def _main(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # from now on whatever was begun is ended in order
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    hub = await plan.start() if plan else None
+    broker = None
+    if plan and plan.listen == [BROKER]:
+        from bourn.cli.broker import Broker
+
+        broker = Broker()
+        await broker.start()
+        plan.listen = [broker.url]
     try:
-        supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop, threads)
-    except BaseException:
-        if hub:
-            await hub.stop()
-        raise
-    await supervisor.run(seconds)
+        hub = await plan.start() if plan else None
+        try:
+            supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop, threads)
+        except BaseException:
+            if hub:
+                await hub.stop()
+            raise
+        await supervisor.run(seconds)
+    finally:
+        if broker:
+            await broker.stop()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,8 +13,10 @@ CONNECTIONS = {
     "pipe": ("pipe", "processes"),
     "queue": ("queue", "threads"),
     "shared-memory": ("shm", "processes"),
+    "mqtt": ("mqtt", "processes"),
 }
-ON_MICROPYTHON = ("socket", "unix", "pipe")
+BROKER = "mqtt:"  # of a broker that is started first: `bourn run` puts its URL here
+ON_MICROPYTHON = ("socket", "unix", "pipe", "mqtt")
 
 
 class Wiring:
@@ -54,7 +56,7 @@ class Wiring:
         scheme = CONNECTIONS[self.connection][0]
         if scheme == "tcp":
             return f"tcp://127.0.0.1:{self._port}"
-        return {"pipe": "pipe:", "queue": "queue:hub"}.get(scheme, f"{scheme}:{journal}.sock")
+        return {"pipe": "pipe:", "queue": "queue:hub", "mqtt": BROKER}.get(scheme, f"{scheme}:{journal}.sock")
 
 
 def check_hub_url(url: str, micropython: str) -> None:

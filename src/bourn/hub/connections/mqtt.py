@@ -11,7 +11,6 @@ comes, and the broker says it (its will) when it goes.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import random
 import re
@@ -122,8 +121,7 @@ class MqttListener:
     """This hub at its topic. `counters`: what was not taken, and why."""
 
     def __init__(self, url: str, make_link: MakeLink) -> None:
-        import paho.mqtt.client as paho
-
+        paho = _paho()
         parts = _parts(url)
         self._full_url = url
         self._base = parts["topic"]
@@ -295,6 +293,14 @@ def _parts(url: str) -> dict[str, Any]:
     return match.groupdict()
 
 
+def _paho() -> Any:
+    try:
+        import paho.mqtt.client as paho
+    except ImportError:
+        raise ValueError("a hub needs paho-mqtt for MQTT: pip install 'bourn[mqtt]'") from None
+    return paho
+
+
 def open_to_others(url: str) -> bool:
     """True if the broker is elsewhere: whoever may publish there may be somebody else."""
     return not is_loopback(_parts(url)["host"].strip("[]"))
@@ -303,8 +309,7 @@ def open_to_others(url: str) -> bool:
 def check_free(url: str, insecure: bool) -> None:
     """ValueError when `url` is no broker's, when paho is missing, or others could read what goes there."""
     parts = _parts(url)
-    if importlib.util.find_spec("paho") is None:
-        raise ValueError("MQTT needs paho-mqtt: pip install 'bourn[mqtt]'")
+    _paho()
     if parts["scheme"] == "mqtt" and open_to_others(url) and not insecure:
         raise ValueError(
             f"{parts['host']} is another machine, and mqtt:// does not encrypt; use mqtts://, "
