@@ -75,6 +75,7 @@ if options.device:
         (
             "device/__init__.py",
             "device/connections/__init__.py",
+            "device/connections/mqtt.py",
             "device/connections/pipe.py",
             "device/connections/tcp.py",
             "device/connections/tls.py",
