@@ -111,6 +111,19 @@ def test_what_is_older_than_asked_for_goes_when_every_repository_has_it(tmp_path
     home.spool.close()
 
 
+def test_an_idle_hub_writes_nothing(tmp_path: Path) -> None:
+    home = Home(tmp_path, keep_s=DAY)
+    home.fill(10)
+    home.clock.advance(3_600_000)
+    home.spool.sync()
+    written = home.spool._db.total_changes
+    for _ in range(500):
+        home.clock.advance(1000)
+        assert not home.spool.insert()
+    assert home.spool._db.total_changes == written
+    home.spool.close()
+
+
 def test_without_repositories_the_age_alone_counts(tmp_path: Path) -> None:
     home = Home(tmp_path, keep_s=60)
     home.fill(5000)

@@ -31,8 +31,8 @@ MARKS = 50  # times noted within `keep_s`: how finely it is kept
 MARK_MS = 3_600_000  # between two of them at most
 EPOCHS_KEPT = 8  # of a source, however old and empty
 FORGET_MS = 7 * 86_400_000  # since the last word of an epoch, before it may be forgotten
-FORGET_EVERY_MS = 60_000
-FORGET_SPAN = 5_000  # streams looked at each time
+FORGET_EVERY_MS = 600_000
+FORGET_SPAN = 20_000  # streams looked at each time
 
 
 class Limits(NamedTuple):
@@ -137,9 +137,13 @@ class Retention:
         """True if nothing more may be taken in."""
         return self.used() > self.limits.high
 
-    def due(self, last_pos: int) -> bool:
-        """True if there is something to do although nothing came."""
-        return self.more or self._may_mark(last_pos) or self._check_is_due() or self._forget_is_due()
+    def due(self, cursors: dict[str, int], last_pos: int) -> bool:
+        """True if there is something to do although nothing came: an idle hub writes nothing."""
+        if self._check_is_due():
+            self._checked = self.now()
+            upto = self.due_by_age(cursors, last_pos)
+            self.more = self._db.execute("SELECT 1 FROM reading WHERE pos <= ? LIMIT 1", (upto,)).fetchone() is not None
+        return self.more or self._may_mark(last_pos) or self._forget_is_due()
 
     def mark(self, pos: int) -> None:
         """Note now and then that everything up to `pos` has come by now."""
@@ -153,8 +157,7 @@ class Retention:
         `cursors`: how far each repository is. `there`: rows in the journal. `coming`: rows that will be added now.
         """
         rows = max(PAGE, 4 * coming)
-        if self.more or self._check_is_due():
-            self._checked = self.now()
+        if self.more:
             upto = self.due_by_age(cursors, last_pos)
             self.more = upto > 0 and self.remove(removed, upto, cursors, rows) >= rows
         if self.limits.when_full == "drop_oldest" and coming:

@@ -315,13 +315,13 @@ class SqliteSpool:
         if not self._batch:
             self._batch, self._open = self._open, _Batch()
         batch = self._batch
-        due = self._unwanted > 0 or self._retention.due(self._last_pos)
+        at = self.cursors()
+        due = self._retention.due(at, self._last_pos) or self._unwanted > 0
         if not batch and not cursors and not self._saving and not due:
             return False
         with self._lock:
             if not batch and not self._dirty and not self._saving and not due:
                 return False
-            at = {name: pos for name, (pos, _) in self._cursors.items()}
         self._bound_wal()
         self._db.execute("BEGIN IMMEDIATE")
         self._save_cursors()
