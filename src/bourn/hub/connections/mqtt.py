@@ -218,7 +218,6 @@ class MqttListener:
     def _arrived(self) -> None:
         self.last_error = None
         self._serve()
-        self.up.set()
 
     def _serve(self) -> None:
         """Say that this hub serves from now on: senders open their links anew, and an older hub waits."""
@@ -252,6 +251,8 @@ class MqttListener:
 
     def _take_rival(self, payload: bytes) -> None:
         who, _, gone = payload.decode("ascii", "replace").partition(" ")
+        if who == self._me:
+            self.up.set()  # now nobody who comes from here on hears that, and takes it for a reason to go
         if who == self._me or not LINK.fullmatch(who):
             return
         if not gone:
