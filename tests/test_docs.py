@@ -128,6 +128,18 @@ def test_every_kind_of_sensor_is_in_the_table() -> None:
     assert rows == [(kind, str(row[2])) for kind, row in KINDS.items()]
 
 
+def test_every_field_of_every_driver_is_in_the_table() -> None:
+    rows = []
+    for kind, row in KINDS.items():
+        table = getattr(importlib.import_module(f"bourn.device.sensors.{row[0]}"), "TABLE", None)
+        for field in table["fields"] if table else ():
+            rows.append(
+                f"| `{kind}` | {table['chip']} | {table['bus']} | {' | '.join(map(str, field))} | {table['source']} |"
+            )
+    said = re.findall(r"^\| `\w+` \|.*$", (ROOT / "docs" / "sensors.md").read_text(), flags=re.MULTILINE)
+    assert said == rows
+
+
 def options(name: str) -> set[str]:
     """The long options of one command."""
     command = typer.main.get_command(app).commands[name]

@@ -85,7 +85,7 @@ DEVICE_MODULES = set(
     re.findall(
         r"\w+",
         "array binascii collections errno gc hashlib heapq io json math os random select socket ssl struct sys time "
-        "tls _thread threading queue micropython machine network esp32 rp2",
+        "tls _thread threading queue micropython machine network esp32 rp2 onewire",
     )
 )
 MORE_MODULES = {
@@ -98,6 +98,7 @@ MORE_MODULES = {
 
 # Third-party modules: the files that may import them (a folder ends with /). One table, so that nobody wonders.
 THIRD_PARTY = {
+    "gpiozero": ["device/sensors/linux.py"],
     "msgspec": ["hub/", "cli/"],
     "paho": ["hub/adapters/mqtt_topic.py", "hub/connections/mqtt.py"],
     "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
@@ -110,6 +111,7 @@ THIRD_PARTY = {
     "cryptography": ["cli/certificate.py"],
     "psutil": ["device/sensors/system.py", "hub/"],
     "rich": ["cli/", "hub/repositories/screen.py"],
+    "smbus2": ["device/sensors/linux.py"],
     "sse_starlette": ["hub/web/"],
     "starlette": ["hub/web/"],
     "typer": ["cli/"],

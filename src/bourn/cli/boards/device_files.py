@@ -28,6 +28,7 @@ CPYTHON_ONLY = {
     "shared_ring.py": "it maps memory",
     "device/connections/thread_queue.py": "in a hub's process",
     "device/connections/shared_memory.py": "it maps memory",
+    "device/sensors/linux.py": "a Linux board's buses and pins",
     "spool/sqlite_file.py": "the hub's journal",
     "spool/stored.py": "the hub's journal",
     "spool/retention.py": "the hub's journal",

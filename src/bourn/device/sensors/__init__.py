@@ -15,6 +15,16 @@ KINDS = {
     "disk": ("system", "disk", 60, "disk in use at the root, percent"),
     "network": ("system", "network", 5, "[bytes sent, bytes received] since the last sample"),
     "temperature": ("system", "temperature", 10, "the hottest sensor of this machine, in degrees Celsius"),
+    "adc": ("adc", "probe", 1, "the voltage at a pin of a board"),
+    "adxl345": ("adxl345", "probe", 1, "acceleration {x, y, z}, in g"),
+    "bme280": ("bme280", "probe", 10, "{temperature, pressure, humidity}, in degrees Celsius, hPa and percent"),
+    "chip_temperature": ("chip_temperature", "probe", 10, "the board's own chip, in degrees Celsius"),
+    "dht": ("dht", "probe", 10, "{temperature, humidity}, in degrees Celsius and percent"),
+    "ds18x20": ("ds18x20", "probe", 10, "a thermometer on 1-Wire, in degrees Celsius"),
+    "file": ("file", "probe", 10, "the number in a file of Linux's kernel"),
+    "gpio": ("gpio", "probe", 1, "the level of a pin, 0 or 1"),
+    "mcp9808": ("mcp9808", "probe", 10, "a thermometer, in degrees Celsius"),
+    "tsl2591": ("tsl2591", "probe", 10, "{lux, full, infrared}: light, and the counts of both diodes"),
 }
 
 
