@@ -111,6 +111,7 @@ if options.device:
             "device/sensors/system.py",
             "device/sensors/tsl2591.py",
             "device/thingflow.py",
+            "device/wifi.py",
         ),
         base_path="src",
     )

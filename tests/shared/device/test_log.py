@@ -1,4 +1,4 @@
-# heap: 64k
+# heap: 96k
 """The device's log: two files of bounded size, and never without the last lines."""
 
 import os
@@ -6,6 +6,7 @@ import os
 from bourn._compat.system import random_bytes
 from bourn.device import log
 from bourn.testing import FaultyFiles, ManualClock, PowerCut
+from bourn.things import OutputThing, SensorEvent
 
 # The lanes run at the same time.
 NAME = "/tmp/bourn-test-log-%02x%02x%02x%02x" % tuple(random_bytes(4))
@@ -113,7 +114,7 @@ def test_a_full_disk_costs_lines_and_nothing_else():
 
 def test_a_torn_line_stays_alone():
     clean()
-    files = FaultyFiles(cut_after=3, torn=5)  # open, a line, half a line
+    files = FaultyFiles(cut_after=4, torn=5)  # open, its folder, a line, half a line
     one = log.Logger(NAME, clock=ManualClock(0), files=files)
     one.info("whole")
     try:
@@ -124,6 +125,88 @@ def test_a_torn_line_stays_alone():
     one.info("after")
     one.close()
     assert [line[-5:] for line in lines()] == ["whole", "1970-", "after"]
+    clean()
+
+
+def test_arguments_are_formatted_only_where_they_are_written():
+    class Costly:
+        asked = 0
+
+        def __str__(self):
+            Costly.asked += 1
+            return "costly"
+
+    clean()
+    one = log.Logger(NAME, clock=ManualClock(0))
+    one.debug("%s", Costly())
+    assert Costly.asked == 0
+    one.info("%s is %d %%", Costly(), 5)
+    one.info("100 %")  # no arguments: nothing to format
+    one.warning("%d", "no number")  # the log goes on
+    one.error("%s")
+    one.close()
+    assert Costly.asked == 1
+    said = [line[26:] for line in lines()]
+    assert said == ["costly is 5 %", "100 %", "%d ('no number',)", "%s"], said
+    clean()
+
+
+def test_an_exception_with_its_traceback():
+    clean()
+    one = log.Logger(NAME, clock=ManualClock(0))
+    try:
+        raise OSError(5, "the bus")
+    except OSError as e:
+        one.exception(e, "reading %s", "t1")
+        one.exception(e)
+    one.close()
+    said = lines()
+    assert said[0] == "1970-01-01 00:00:00 [ERR] reading t1" and said[1][:4] == "    "
+    text = "\n".join(said)
+    assert text.count("Traceback") == 2 and text.count("the bus") >= 2
+    stamped = [line for line in said if line[:5] == "1970-"]
+    assert len(stamped) == 2, "what follows in a message is indented"
+    clean()
+
+
+def test_secrets_are_not_written():
+    clean()
+    printed = []
+    one = log.Logger(NAME, clock=ManualClock(0), interactive=True)
+    log.print = printed.append
+    try:
+        one.redact("hay and oats", "", "k3y")
+        one.warning("joining %s with %s", "barn", "hay and oats")
+        one.info("mqtt://me:s3cr@t@broker:1883/t and http://plain/x?key=k3y and tcp://u@h:1")
+        one.error("user@host is no URL")
+        try:
+            raise ValueError("k3y")
+        except ValueError as e:
+            one.exception(e)
+    finally:
+        del log.print
+    one.close()
+    text = "\n".join(lines())
+    for secret in ("oats", "s3cr", "k3y", "u@h"):
+        assert secret not in text and secret not in "\n".join(printed), (secret, text)
+    assert "mqtt://***@broker:1883/t" in text and "tcp://***@h:1" in text and "user@host" in text
+    clean()
+
+
+def test_as_a_sink_of_a_flow():
+    clean()
+    one = log.Logger(NAME, clock=ManualClock(0))
+    source = OutputThing()
+    source.connect(one)
+    source._dispatch_next(SensorEvent("t1", 5, 21.5))
+    source._dispatch_error(OSError(5))
+    other = OutputThing()
+    other.connect(one)
+    other._dispatch_completed()
+    one.close()
+    said = lines()
+    assert "[INF]" in said[0] and "t1" in said[0] and "21.5" in said[0]
+    assert "[ERR] OSError(5" in said[1] and said[2][-9:] == "completed"
     clean()
 
 

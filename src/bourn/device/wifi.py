@@ -1,0 +1,176 @@
+"""Wi-Fi as the state of a link: joined, kept and joined again by steps that never wait.
+
+    down --(back-off over)--> connecting --(it has an address)--> up --(lost)--> down
+    connecting --(refused, or not in time)--> down, or, after so many attempts in a row, "ended"
+
+`network` is MicroPython's module, an argument everywhere. The names of ThingFlow's port are here with their arguments.
+"""
+
+from bourn._compat import Clock
+from bourn._compat.system import random_bytes
+
+ATTEMPT_MS = 15000  # one attempt: what a crowded access point and a slow DHCP server need
+POLL_MS = 250  # how often an attempt is looked at
+CHECK_MS = 5000  # how often a link that is up is: the station tells nobody when it is lost
+BACKOFF_MS = 1000  # the first pause after a failure; doubled up to
+BACKOFF_CAP_MS = 300000  # this, and of it a random half: a search by radio is the most that a battery pays for
+
+# What `status()` may say that will not be better within this attempt. Ports have some of these names.
+_REFUSALS = (
+    ("STAT_WRONG_PASSWORD", "the password is wrong"),
+    ("STAT_NO_AP_FOUND", "it is not in reach"),
+    ("STAT_CONNECT_FAIL", "the access point refused"),
+)
+
+
+class WifiLink:
+    """Keeps the station in the network `ssid`. `step()` does what is due, and says in how many ms to call it.
+
+    `keep(scheduler)` calls it from the scheduler. `state` is as above; `last_error` says why it is not up, and never
+    holds the password; `on_change(state)` is told. With `attempts` it gives up after so many failures in a row.
+    """
+
+    def __init__(self, ssid, password=None, network=None, clock=None, attempts=None, random=random_bytes):
+        if network is None:
+            import network
+        self.ssid = ssid
+        self.state = "down"
+        self.last_error = None
+        self.counters = {"attempts": 0, "failures": 0, "links": 0, "lost": 0}
+        self.on_change = None
+        self.station = network.WLAN(_interface(network, "STA"))
+        self._password = password
+        self._network = network
+        self._clock = clock or Clock()
+        self._attempts = attempts
+        self._random = random
+        self._in_row = 0  # failures since it was up
+        self._at = self._clock.now()  # of the next attempt, or when this one is over
+        self._task = None
+        self._scheduler = None
+
+    def step(self):
+        """Do what is due; the ms after which to call again. None: it has ended."""
+        now = self._clock.now()
+        try:
+            if self.state == "up" and not self.station.isconnected():
+                self.counters["lost"] += 1
+                self.last_error = "the link to %s was lost" % self.ssid
+                self._at = now
+                self._to("down")
+            if self.state == "down" and now >= self._at:
+                self._begin(now)
+            elif self.state == "connecting":
+                self._look(now)
+        except OSError as e:  # of the driver: it is in another state than it says
+            self._fail(now, "the driver says: %s" % e)
+        if self.state == "ended":
+            return None
+        if self.state == "up":
+            return CHECK_MS
+        return POLL_MS if self.state == "connecting" else max(1, self._at - now)
+
+    def keep(self, scheduler):
+        """From now on the scheduler steps it; returns what ends that (the station stays as it is)."""
+        self._scheduler = scheduler
+        self._again()
+        return self._stop
+
+    def _again(self):
+        pause = self.step()
+        self._task = None
+        if pause is not None and self._scheduler is not None:
+            self._task = self._scheduler.schedule_later_one_time(self._again, pause / 1000)
+
+    def _stop(self):
+        self._scheduler = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def _to(self, state):
+        if state != self.state:
+            self.state = state
+            if self.on_change:
+                self.on_change(state)
+
+    def _begin(self, now):
+        self.station.active(True)
+        self._at = now + ATTEMPT_MS
+        self.counters["attempts"] += 1
+        if not self.station.isconnected():  # as after a soft reset, which the radio does not notice
+            self.station.connect(self.ssid, self._password)
+        self._to("connecting")
+        self._look(now)
+
+    def _look(self, now):
+        if self.station.isconnected():
+            self.counters["links"] += 1
+            self._in_row = 0
+            self.last_error = None
+            self._to("up")
+            return
+        status = self.station.status()
+        for name, why in _REFUSALS:
+            if status == getattr(self._network, name, _REFUSALS):  # a port without the name never says it
+                self._fail(now, why)
+                return
+        if now >= self._at:
+            self._fail(now, "no answer within %d s" % (ATTEMPT_MS // 1000))
+
+    def _fail(self, now, why):
+        self.counters["failures"] += 1
+        self.last_error = "cannot join %s: %s" % (self.ssid, why)
+        try:
+            self.station.disconnect()  # some ports refuse a second connect while the first is under way
+        except OSError as e:
+            self.last_error += "; and then %s" % e
+        pause = min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._in_row, 16))
+        self._in_row += 1
+        self._at = now + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
+        self._to("ended" if self._attempts is not None and self._in_row >= self._attempts else "down")
+
+
+def wifi_connect(essid, password=None, network=None, clock=None, attempts=5, scheduler=None, random=random_bytes):
+    """Join the network `essid`, with the access point of the board off; returns the WifiLink.
+
+    Without a `scheduler` it waits until the link is up, for `attempts` attempts at most (some 100 s by default), then
+    OSError says why. With one it returns at once, and the scheduler keeps the link up for ever, trying again and again.
+    """
+    if network is None:
+        import network
+    disable_wifi_ap(network)
+    clock = clock or (scheduler and scheduler.clock) or Clock()
+    link = WifiLink(essid, password, network, clock, None if scheduler else attempts, random)
+    if scheduler:
+        link.keep(scheduler)
+        return link
+    while link.state != "up":
+        pause = link.step()
+        if pause is None:
+            raise OSError(110, link.last_error)  # ETIMEDOUT
+        if link.state != "up":
+            clock.sleep(pause)
+    return link
+
+
+def wifi_disconnect(network=None):
+    """Leave the network, and switch the station off."""
+    if network is None:
+        import network
+    station = network.WLAN(_interface(network, "STA"))
+    station.disconnect()
+    station.active(False)
+
+
+def disable_wifi_ap(network=None):
+    """Switch the board's own access point off: nobody is to join the board, and the radio costs."""
+    if network is None:
+        import network
+    network.WLAN(_interface(network, "AP")).active(False)
+
+
+def _interface(network, name):
+    """STA_IF or AP_IF, which newer versions call WLAN.IF_STA and WLAN.IF_AP."""
+    if hasattr(network, name + "_IF"):
+        return getattr(network, name + "_IF")
+    return getattr(network.WLAN, "IF_" + name)
