@@ -118,15 +118,18 @@ class SharedRing:
             self.ring()
 
     def ring(self) -> None:
-        """Tell the other side what was written and freed; again later when the socket takes nothing now."""
-        if (self._written or self._freed) and not self._bell:
-            self._bell = _BELL.pack(self._written, self._freed)
-            self._written = self._freed = 0
-        if self._bell:
+        """Tell the other side all that was written and freed; when the socket does not take it, `untold` is True."""
+        while self._bell or self._written or self._freed:
+            if not self._bell:
+                self._bell = _BELL.pack(self._written, self._freed)
+                self._written = self._freed = 0
             try:
                 self._bell = self._bell[self.socket.send(self._bell) :]
-            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-                return  # it has a lot to hear yet, and will answer to it; or it is gone, which `pieces` finds
+            except BlockingIOError:
+                return  # it has a lot to hear yet
+            except (BrokenPipeError, ConnectionResetError):  # it is gone, which `pieces` finds
+                self._bell = b""
+                self._written = self._freed = 0
 
     def untold(self) -> bool:
         """True while there is something to tell that the socket did not take: poll it for POLLOUT, and `ring`."""

@@ -125,7 +125,8 @@ class SharedMemoryTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         """Go on."""
-        self._loop.add_reader(self._ring.socket, self._rung)
+        if not self._lost:
+            self._loop.add_reader(self._ring.socket, self._rung)
 
     def close(self) -> None:
         """The sensor still gets what was written, if it is there already or there is room."""
