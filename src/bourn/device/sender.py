@@ -238,7 +238,8 @@ class Sender:
         elif kind == wire.NACK:
             if values[0] == self._epoch:
                 self.counters["nacks"] += 1
-                self._follower.rewind((self._epoch, values[1] - 1))
+                # Which of what was sent still costs credit, the two sides count differently now: a new link knows.
+                self._fail("the hub misses readings from %d on" % values[1])
         elif kind == wire.CREDIT:
             if self.state == "up":  # else it was given before our HELLO came, which returns it
                 self._credit += values[0]

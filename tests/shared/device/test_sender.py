@@ -256,17 +256,22 @@ def test_an_ack_may_go_further_than_this_link_has_sent():
     pair.close()
 
 
-def test_nack_goes_back():
+def test_nack_begins_a_new_link_which_knows_how_much_credit_there_is():
     pair = Pair()
     pair.emit(*range(4))
-    pair.greet()
+    pair.greet(window=4)
     pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4])
     pair.hub.say(wire.NACK, "f" * 16, 1)
     pair.settle()
-    assert len(pair.hub.numbers()) == 4, "a NACK of another epoch"
+    assert pair.sender.state == "up", "a NACK of another epoch"
     pair.hub.say(wire.NACK, pair.spool.epoch, 3)
-    pair.until(lambda: pair.hub.numbers() == [1, 2, 3, 4, 3, 4])
-    assert pair.sender.counters["resent"] == 2 and pair.sender.counters["nacks"] == 1
+    pair.until(lambda: pair.sender.state == "down")
+    assert pair.sender.counters["nacks"] == 1 and "misses readings from 3" in pair.sender.last_error
+    pair.clock.advance(1000)
+    pair.emit(4, 5)
+    pair.greet(last=2, window=4)
+    pair.until(lambda: pair.hub.numbers()[-1:] == [6])
+    assert pair.sender.counters["resent"] == 2 and pair.sender.in_flight() == 4
     pair.close()
 
 
