@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
+from bourn.cli import boards, quarantine, repositories
 from bourn.cli import keys as keys_command
-from bourn.cli import quarantine, repositories
 from bourn.cli.addresses import web_address
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 
 
+app.add_typer(boards.app)
 app.add_typer(keys_command.app)
 app.add_typer(repositories.app)
 app.add_typer(quarantine.app)

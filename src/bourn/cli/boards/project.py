@@ -1,0 +1,146 @@
+"""Writes a board's project: a main.py to change, the settings it reads, and five lines that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from bourn import wire
+from bourn.cli.boards import LOG, BoardError
+from bourn.device.connections import check_url
+
+MAIN = '''\
+"""What this board does: sample its sensors, keep their readings, send them to the hub.
+
+MicroPython runs this file whenever the board gets power. What the hub has not on disk yet waits here, and in the folder
+`outbox` when there is more than RAM holds; a power cut costs at most the latest readings that were still in RAM.
+"""
+
+import gc
+import json
+import time
+
+from bourn.device.log import get_logger, initialize_logging
+from bourn.device.sender import Sender
+from bourn.grid import phase_of
+from bourn.scheduler import Scheduler
+from bourn.spool.ram import RamFirst
+from bourn.spool.segments import SegmentSpool
+
+with open("settings.json") as file:
+    settings = json.load(file)
+name = settings["name"]
+
+initialize_logging("@LOG@", max_len=16000, interactive=True)
+log = get_logger()
+
+
+# Sensors: anything with a name and a method that returns a value. For chips see bourn.device.sensors.
+class Memory:
+    """Free bytes of this board's heap."""
+
+    sensor_id = name + "-memory"
+
+    def sample(self):
+        gc.collect()
+        return gc.mem_free()
+
+
+class Uptime:
+    """Seconds since the power came."""
+
+    sensor_id = name + "-uptime"
+
+    def sample(self):
+        return time.time() - started
+
+
+started = time.time()
+spool = RamFirst(SegmentSpool("outbox", max_bytes=settings.get("outbox_bytes", 65536)), 50)
+sender = Sender(settings["hub"], name, spool)
+if settings.get("keys"):  # where the hub asks who writes: `bourn keys add NAME --out sensors.keys`
+    from bourn.proof import prover
+
+    sender.prove = prover(settings["keys"], name)
+
+scheduler = Scheduler(wait=sender.wait, phase_ms=phase_of(name))
+every = settings.get("every", 5)  # seconds
+scheduler.schedule_sensor(Memory(), every, sender, at_once=True)
+scheduler.schedule_sensor(Uptime(), every, sender, at_once=True)
+
+
+def report():
+    """Say how it goes, and let Wi-Fi come and go without anyone waiting for it."""
+    counters = sender.counters
+    log.info("hub %s, sent %d, acknowledged %d, waiting %d%s" % (
+        sender.state, counters["sent"], counters["acked"], spool.waiting(),
+        "" if sender.state == "up" or not sender.last_error else ": " + sender.last_error,
+    ))
+
+
+if settings.get("wifi"):
+    import network
+
+    network.WLAN(network.AP_IF).active(False)  # no access point of our own
+    station = network.WLAN(network.STA_IF)
+    station.active(True)
+    if not station.isconnected():  # this returns at once; the sender tries until there is a network
+        station.connect(settings["wifi"]["name"], settings["wifi"]["password"])
+
+scheduler.schedule_recurring(report, 10)
+scheduler.schedule_later_one_time(report, 1)
+scheduler.run_forever()
+'''
+
+README = """\
+# @NAME@
+1. Hub, on a computer in a network of yours alone: `bourn hub --listen tcp://0.0.0.0:@PORT@ --insecure`.
+2. Board on USB: `bourn board install`, and again after each change of `main.py`; `bourn board run` shows what it does.
+3. Sensors are in `main.py`; name, hub and Wi-Fi in `settings.json` (with the password: do not publish it).
+4. The board's log: `bourn board log`.
+"""
+
+
+def write_project(folder: str, name: str, hub: str, wifi: str, password: str, force: bool) -> list[str]:
+    """Write the project's files and return their paths. BoardError for a wrong name or URL, or where there is one."""
+    if not wire.source_ok(name):
+        raise BoardError(f"a board's name is made of A-Z a-z 0-9 _ . - (1 to 64), not {name!r}; use --name")
+    try:
+        check_url(hub)
+    except ValueError as e:
+        raise BoardError(f"--hub: {e}") from e
+    place = Path(folder)
+    settings = {"name": name, "hub": hub, "every": 5}
+    if wifi:
+        settings["wifi"] = {"name": wifi, "password": password}
+    texts = {
+        "main.py": MAIN.replace("@LOG@", LOG),
+        "settings.json": json.dumps(settings, indent=2) + "\n",
+        "README.md": README.replace("@NAME@", name).replace("@PORT@", hub.rpartition(":")[2].partition("?")[0]),
+    }
+    there = [str(place / file) for file in texts if (place / file).exists()]
+    if there and not force:
+        raise BoardError(f"{there[0]} is there already; name another folder, or --force to write over it")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            mode = 0o600 if file == "settings.json" else 0o644
+            with os.fdopen(os.open(place / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
+                if mode == 0o600:
+                    os.fchmod(out.fileno(), mode)
+                out.write(text)
+    except OSError as e:
+        raise BoardError(f"{e.filename or folder} cannot be written: {e.strerror}; name another folder") from e
+    return [str(place / file) for file in texts]
+
+
+def home_address() -> str:
+    """This computer's address in its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation: it only makes the kernel choose a route
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

@@ -1,0 +1,119 @@
+# What runs inside a fake board: a real MicroPython whose root is a littlefs in one file, and which runs the pieces of
+# code that fake_board.py sends it. Arguments: image, blocks of 4096 bytes, version to pretend (1.24.1) or -.
+# Each piece comes as "LENGTH\n" and its text; back come its output, \x04, its traceback, \x04, as from a raw REPL.
+
+import sys
+
+import vfs
+
+
+class Flash:
+    """A block device in a file: what was written is there whenever the process is killed."""
+
+    def __init__(self, path, blocks):
+        self.blocks = blocks
+        try:
+            self.file = open(path, "r+b")
+        except OSError:
+            self.file = open(path, "w+b")
+            for _ in range(blocks):
+                self.file.write(b"\xff" * 4096)
+
+    def readblocks(self, n, buffer, offset=0):
+        self.file.seek(n * 4096 + offset)
+        self.file.readinto(buffer)
+
+    def writeblocks(self, n, buffer, offset=0):
+        self.file.seek(n * 4096 + offset)
+        self.file.write(buffer)
+
+    def ioctl(self, what, _):
+        return {4: self.blocks, 5: 4096}.get(what, 0)
+
+
+class Radio:
+    """A `network` whose one access point has every name and password: no radio is simulated."""
+
+    STA_IF = 0
+    AP_IF = 1
+
+    class WLAN:
+        def __init__(self, interface=0):
+            self.up = False
+
+        def active(self, on=None):
+            return False
+
+        def connect(self, *arguments):
+            self.up = True
+
+        def isconnected(self):
+            return self.up
+
+        def status(self, *arguments):
+            return 1010 if self.up else 1000
+
+        def config(self, *arguments, **settings):
+            return ""
+
+        def ifconfig(self, *arguments):
+            return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
+
+
+class Older:
+    """`sys` as another version has it."""
+
+    def __init__(self, version):
+        self.implementation = Implementation(version)
+
+    def __getattr__(self, name):
+        return getattr(sys, name)
+
+
+class Implementation:
+    def __init__(self, version):
+        self.name = "micropython"
+        self.version = version
+        self._mpy = sys.implementation._mpy
+
+
+flash = Flash(sys.argv[1], int(sys.argv[2]))
+try:
+    root = vfs.VfsLfs2(flash)
+except OSError:
+    vfs.VfsLfs2.mkfs(flash)
+    root = vfs.VfsLfs2(flash)
+vfs.umount("/")
+vfs.mount(root, "/")
+sys.path[:] = ["", ".frozen", "/lib"]
+sys.modules["network"] = Radio
+if sys.argv[3] != "-":
+    sys.modules["sys"] = Older(tuple([int(n) for n in sys.argv[3].split(".")]))
+sys.modules.pop("chip", None)
+
+codes = sys.stdin.buffer
+out = sys.stdout.buffer
+space = {"__name__": "__main__"}
+out.write(b"\x06")  # from here on a Ctrl-C is an exception
+line = b""
+while True:
+    try:
+        byte = codes.read(1)
+        if not byte:
+            break
+        line += byte
+        if byte != b"\n":
+            continue
+        size, line = int(line), b""
+        code = codes.read(size)
+        try:
+            exec(code, space)
+            out.write(b"\x04\x04")
+        except SystemExit:
+            out.write(b"\x04\x04")
+        except BaseException as e:
+            out.write(b"\x04")
+            sys.print_exception(e, sys.stdout)
+            out.write(b"\x04")
+    except KeyboardInterrupt:  # it came when nothing ran any more
+        continue
