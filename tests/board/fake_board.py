@@ -29,6 +29,7 @@ CHIP = Path(__file__).resolve().with_name("chip.py")
 BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 PROMPT = b"\r\n>>> "
 WINDOW = 128  # bytes of raw-paste mode that may be on their way
+SWEEP = b"import gc, sys\nsys.modules.clear()\nglobals().clear()\nimport gc\ngc.collect()\n"
 START = (
     "import os\n"
     "for _name in ('boot.py', 'main.py')[:%d]:\n"
@@ -170,8 +171,12 @@ class FakeBoard:
         self._chip.send_signal(signal.SIGINT)
 
     def _reset(self) -> None:
-        """Everything of the interpreter is new, only the flash stays."""
+        """Everything of the interpreter is new, only the flash stays; files that were open are closed, as on a board."""
         self.resets += 1
+        self._run(SWEEP)
+        while self._running:
+            self._ends += os.read(self._chip.stdout.fileno(), 4096).count(b"\x04")
+            self._running = self._ends < 2
         self._power_off()
         self._say(b"\r\nMPY: soft reboot\r\n")
         self._power_on(1 if self._raw else 2)

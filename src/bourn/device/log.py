@@ -196,7 +196,6 @@ class Logger:
                 self.dropped += 1
                 return
         self._size += self._file.write(data) or 0
-        self._files.sync(self._file)  # littlefs has nothing of a file that was never flushed or closed
 
 
 def _formatted(msg, args):
