@@ -94,18 +94,21 @@ sys.modules.pop("chip", None)
 codes = sys.stdin.buffer
 out = sys.stdout.buffer
 space = {"__name__": "__main__"}
-out.write(b"\x06")  # from here on a Ctrl-C is an exception
-line = b""
-while True:
-    try:
+
+
+def serve():
+    """Run what comes; ends when nothing more comes."""
+    line = b""
+    out.write(b"\x06")  # from here on a Ctrl-C is an exception
+    while True:
         byte = codes.read(1)
         if not byte:
-            break
+            return
         line += byte
         if byte != b"\n":
             continue
-        size, line = int(line), b""
-        code = codes.read(size)
+        code = codes.read(int(line))
+        line = b""
         try:
             exec(code, space)
             out.write(b"\x04\x04")
@@ -115,5 +118,12 @@ while True:
             out.write(b"\x04")
             sys.print_exception(e, sys.stdout)
             out.write(b"\x04")
+
+
+serving = True
+while serving:
+    try:
+        serve()
+        serving = False
     except KeyboardInterrupt:  # it came when nothing ran any more
         continue

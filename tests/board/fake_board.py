@@ -150,12 +150,14 @@ class FakeBoard:
             data = data[os.write(self._master, data) :]
 
     def _run(self, code: bytes) -> None:
+        while select.select([self._chip.stdout], [], [], 0)[0]:  # of one that was interrupted when it had ended
+            assert os.read(self._chip.stdout.fileno(), 4096), "the chip has died"
         self._running = True
         self._ends = 0
         self._chip.stdin.write(b"%d\n" % len(code) + code)
 
     def _from_chip(self, data: bytes) -> None:
-        data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        data = data.replace(b"\x06", b"").replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         if not self._running:
             return
         if self._raw:
@@ -169,23 +171,29 @@ class FakeBoard:
 
     def _interrupt(self) -> None:
         self._chip.send_signal(signal.SIGINT)
+        time.sleep(0.03)  # it may have ended by itself: then the interrupt goes nowhere, before the next code comes
+
+    def _wait_for_the_chip(self) -> bytes:
+        """What it says until it has done what it was given."""
+        said = b""
+        while self._running:
+            data = os.read(self._chip.stdout.fileno(), 4096)
+            assert data, "the chip has died"
+            said += data.replace(b"\x04", b"").replace(b"\x06", b"")
+            self._ends += data.count(b"\x04")
+            self._running = self._ends < 2
+        return said.replace(b"\n", b"\r\n")
 
     def _reset(self) -> None:
-        """Everything of the interpreter is new, only the flash stays; files that were open are closed, as on a board."""
+        """Everything of the interpreter is new, only the flash stays; open files are closed, as on a board."""
         self.resets += 1
         self._run(SWEEP)
-        while self._running:
-            self._ends += os.read(self._chip.stdout.fileno(), 4096).count(b"\x04")
-            self._running = self._ends < 2
+        self._wait_for_the_chip()
         self._power_off()
         self._say(b"\r\nMPY: soft reboot\r\n")
         self._power_on(1 if self._raw else 2)
         if self._raw:
-            while self._running:
-                data = os.read(self._chip.stdout.fileno(), 4096)
-                self._ends += data.count(b"\x04")
-                self._say(data.replace(b"\x04", b""))
-                self._running = self._ends < 2
+            self._say(self._wait_for_the_chip())
             self._say(BANNER)
 
     def _from_computer(self, byte: bytes) -> None:

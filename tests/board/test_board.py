@@ -224,7 +224,7 @@ def test_cut_anywhere_the_old_program_works_and_the_next_try_goes_on(
     project(tmp_path, 2)
     before = board.received
     resumed = 0
-    for attempt in range(4):
+    for attempt in range(3):
         board.unplug_after(choose.randrange(8000, 40000))
         status, out, err = bourn("install", "--port", board.port, "core")
         assert status == 2 and "the same command again" in err, (attempt, out, err)
@@ -234,7 +234,7 @@ def test_cut_anywhere_the_old_program_works_and_the_next_try_goes_on(
         assert "version 1" in output_of_main(board.port), "the old program is gone"
     status, out, err = bourn("install", "--port", board.port, "core")
     assert status == 0 and "from the last time" in out, (out, err)
-    assert resumed >= 2
+    assert resumed >= 1
     assert "version 2" in output_of_main(board.port)
     assert "bourn.new" not in on_board(board.port, "import os; print(os.listdir('/'))")
     assert board.received > before

@@ -20,7 +20,6 @@ MicroPython runs this file whenever the board gets power. What the hub has not o
 
 import gc
 import json
-import time
 
 from bourn.device.log import get_logger, initialize_logging
 from bourn.device.sender import Sender
@@ -54,10 +53,9 @@ class Uptime:
     sensor_id = name + "-uptime"
 
     def sample(self):
-        return time.time() - started
+        return scheduler.clock.now() // 1000
 
 
-started = time.time()
 spool = RamFirst(SegmentSpool("outbox", max_bytes=settings.get("outbox_bytes", 65536)), 50)
 sender = Sender(settings["hub"], name, spool)
 if settings.get("keys"):  # where the hub asks who writes: `bourn keys add NAME --out sensors.keys`
@@ -72,7 +70,7 @@ scheduler.schedule_sensor(Uptime(), every, sender, at_once=True)
 
 
 def report():
-    """Say how it goes, and let Wi-Fi come and go without anyone waiting for it."""
+    """Say how it goes."""
     counters = sender.counters
     log.info("hub %s, sent %d, acknowledged %d, waiting %d%s" % (
         sender.state, counters["sent"], counters["acked"], spool.waiting(),
@@ -80,14 +78,10 @@ def report():
     ))
 
 
-if settings.get("wifi"):
-    import network
+if settings.get("wifi"):  # nobody waits for it: the sender tries until there is a network
+    from bourn.device.wifi import wifi_connect
 
-    network.WLAN(network.AP_IF).active(False)  # no access point of our own
-    station = network.WLAN(network.STA_IF)
-    station.active(True)
-    if not station.isconnected():  # this returns at once; the sender tries until there is a network
-        station.connect(settings["wifi"]["name"], settings["wifi"]["password"])
+    wifi_connect(settings["wifi"]["name"], settings["wifi"]["password"], scheduler=scheduler)
 
 scheduler.schedule_recurring(report, 10)
 scheduler.schedule_later_one_time(report, 1)
