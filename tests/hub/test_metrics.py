@@ -14,6 +14,7 @@ from peer import Peer, data
 from processes import BOURN, count, hub, sensors, until, url_of
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from servers import free_port, mosquitto
 
 from bourn.hub.control_file import Control, kept_token, read_control
 from bourn.hub.hub import Hub
@@ -24,9 +25,12 @@ DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "metrics.md"
 
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    """A hub with a sensor, a repository and one refused link."""
+    """A hub with a sensor, a repository, a broker and one refused link."""
     folder = tmp_path_factory.mktemp("metrics")
-    with hub(folder, "--csv-file", "out.csv", "--network-in-flight", "5") as program:
+    port = free_port()
+    foreign = f"mqtt+json://127.0.0.1:{port}/{{source}}/{{sensor}}"
+    options = ("--csv-file", "out.csv", "--network-in-flight", "5", "--listen", foreign)
+    with mosquitto(folder, port), hub(folder, *options) as program:
         url = url_of(program)
         with sensors(folder, url, "--num-sensors", "1", "--every", "0.1", "--micropython", "none"):
             until(lambda: count(folder) > 5, "readings in the journal")

@@ -29,7 +29,13 @@ def print_status(hub: Api, as_json: bool) -> None:
         sys.stdout.write(json.dumps(snapshot, ensure_ascii=False) + "\n")
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
-    parts = [*head(snapshot), links(snapshot["links"]), repositories(snapshot["repositories"]), errors(snapshot)]
+    parts = [
+        *head(snapshot),
+        links(snapshot["links"]),
+        *brokers(snapshot["listeners"]),
+        repositories(snapshot["repositories"]),
+        errors(snapshot),
+    ]
     for index, part in enumerate(parts):
         if index:
             console.print()
@@ -96,6 +102,21 @@ def links(rows: list[dict[str, Any]], limit: int | None = None) -> RenderableTyp
             Text(row["last_error"] or "", "red" if row["state"] == "down" else "yellow"),
         )
     return shown
+
+
+def brokers(rows: list[dict[str, Any]]) -> Iterable[RenderableType]:
+    """One line for each broker that the hub hears, if there is one."""
+    shown = table("BROKER", "STATE", "SOURCES>", "UNACKED>", "COUNTED", "LAST ERROR")
+    for row in rows:
+        if "state" in row:
+            counted = ", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in row["counters"].items() if n)
+            unacked = f"{row['unacknowledged']:,}/{row['window']:,}" if "window" in row else "-"
+            error = Text(row["last_error"] or "", "red")
+            shown.add_row(
+                row["url"], Text(row["state"], STYLES.get(row["state"], "")), number(row["sources"]), unacked, counted,
+                error if error else Text(row.get("last_refusal") or "", "yellow"),
+            )  # fmt: skip
+    return [shown] if shown.row_count else []
 
 
 def repositories(rows: list[dict[str, Any]]) -> RenderableType:

@@ -89,6 +89,10 @@ class Hub:
         """The repositories that there are now, each with its driver."""
         return self.roster.drivers
 
+    def listening(self) -> list[dict[str, Any]]:
+        """Where senders connect to, and how each of these places fares, for the page."""
+        return [{"url": one.url, **getattr(one, "status", dict)()} for one in self._listeners]
+
     def add(self, repository: Repository, start: Start = None) -> None:
         """From now on, or from `start` on, `repository` gets what is committed. What its `open` raises comes out here.
 
@@ -103,13 +107,16 @@ class Hub:
         for url in self._listen_urls:
             try:
                 trusted = not self._require_keys and (self._insecure or not open_to_others(url))
-                self._listeners.append(await listen(url, partial(Link, self.ingest, trusted), self._insecure))
+                self._listeners.append(await listen(url, partial(self._make_link, trusted), self._insecure))
             except OSError as e:
                 e.filename = url
                 raise
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
         self._tick()
         told(logging.INFO, "started", f"listening at {', '.join(self.urls)}, journal {self.journal.path}", url=self.url)
+
+    def _make_link(self, trusted: bool, kind: type[Link] = Link) -> Link:
+        return kind(self.ingest, trusted)
 
     async def serve_page(
         self, host: str, port: int, token: str | None = None, certificate: tuple[str, str | None] | None = None

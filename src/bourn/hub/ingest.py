@@ -208,11 +208,19 @@ class Ingest:
                 if reason is None:
                     self.journal.take(stream, [row], size // readings)
                 else:
-                    raw = json.dumps(row[1:], default=str)
-                    self.journal.take_poison(stream, row[0], reason, raw)
-                    where = self.note(link, f"quarantined {stream.reading_id(row[0])}: {reason}")
-                    told(logging.WARNING, "quarantined", f"{where}: {reason}", id=stream.reading_id(row[0]))
+                    self._quarantine(link, stream, row[0], reason, json.dumps(row[1:], default=str))
         self.promise(link, stream, last, readings)
+
+    def take_poison(self, link: Link, stream: Stream, seq: int, reason: str, raw: str) -> None:
+        """Take what is no reading, though it has a number, and acknowledge it when it is in the quarantine."""
+        self.received += 1
+        self._quarantine(link, stream, seq, reason, raw)
+        self.promise(link, stream, seq, 1)
+
+    def _quarantine(self, link: Link, stream: Stream, seq: int, reason: str, raw: str) -> None:
+        self.journal.take_poison(stream, seq, reason, raw)
+        where = self.note(link, f"quarantined {stream.reading_id(seq)}: {reason}")
+        told(logging.WARNING, "quarantined", f"{where}: {reason}", id=stream.reading_id(seq))
 
     def take_gap(self, link: Link, stream: Stream, gap: Gap) -> None:
         """Take the word of `link` that some readings will never come."""

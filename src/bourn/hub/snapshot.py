@@ -95,6 +95,7 @@ class Snapshots:
                 "space": journal.space(),
             },
             "links": [self._source(s, now) for s in sorted(ingest.sources.values(), key=lambda s: s.name)],
+            "listeners": hub.listening(),
             "sensors": sensors,
             "points_upto": upto,
             "repositories": [{**d.status(), "rate": self._rates.of(f"r:{d.repository.url}")} for d in hub.drivers],

@@ -14,6 +14,8 @@
         What a sensor that is about to be started needs: a URL, and descriptors that it has to inherit.
     listener.close()
         Nobody new is let in; links that exist go on until they are closed.
+    listener.status()
+        Only where there is more to say than the URL: `state`, `last_error`, `counters` by name, ...
 
 What every connection keeps, and the one suite tests: the order of each source, at most `in_flight` readings
 unacknowledged, resumption after a cut, and that a bad peer harms no other. A driver is a file here with `listen` and
@@ -54,7 +56,7 @@ class Listener(Protocol):
         """Let nobody new in."""
 
 
-MakeLink = Callable[[], asyncio.Protocol]
+MakeLink = Callable[..., asyncio.Protocol]  # a Link, or of the class that is given
 
 # scheme: (file, how a URL looks)
 DRIVERS = {
@@ -66,6 +68,8 @@ DRIVERS = {
     "shm": ("shared_memory", "shm:bourn.sock"),
     "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
     "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),
+    "mqtt+json": ("mqtt_json", "mqtt+json://host/sensors/{source}/{sensor}?value=temperature"),
+    "mqtts+json": ("mqtt_json", "mqtts+json://host/{source}/{sensor}?value=temperature"),
 }
 
 

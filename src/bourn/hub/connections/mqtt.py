@@ -31,6 +31,7 @@ MAX_LINKS = 10_000  # at once; who comes beyond is told to go
 WAITING_MESSAGES = 20_000  # that the loop has not taken yet; one more is dropped, which ends its link
 HELD_MESSAGES = 1000  # of one link that takes nothing in for a while; one more ends it
 MESSAGE_BYTES = 65_536  # of one message, its number included
+COUNTED = ("duplicates", "holes", "overrun", "retained", "garbage", "strangers")
 LINK = re.compile(r"[0-9a-f]{16}")
 URL = re.compile(
     r"(?P<scheme>mqtts?)://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?"
@@ -121,7 +122,7 @@ class MqttListener:
     """This hub at its topic. `counters`: what was not taken, and why."""
 
     def __init__(self, url: str, make_link: MakeLink) -> None:
-        paho = _paho()
+        paho = load_paho()
         parts = _parts(url)
         self._full_url = url
         self._base = parts["topic"]
@@ -136,7 +137,7 @@ class MqttListener:
         self._scheduled = False
         self.up = asyncio.Event()
         self.last_error: str | None = None
-        self.counters: Counter[str] = Counter()
+        self.counters = Counter(dict.fromkeys(COUNTED, 0))
         port = int(parts["port"] or (8883 if parts["scheme"] == "mqtts" else 1883))
         self.url = f"{parts['scheme']}://{parts['host']}:{port}/{self._base}"
         self._client: Any = None
@@ -155,6 +156,15 @@ class MqttListener:
     async def invite(self) -> Invitation:
         """The same address for everyone."""
         return Invitation(self._full_url)
+
+    def status(self) -> dict[str, Any]:
+        """For the page and `bourn status`."""
+        return {
+            "state": "up" if self._serving else "waiting" if self._rival else "down",
+            "last_error": self.last_error,
+            "sources": len(self._links),
+            "counters": dict(self.counters),
+        }
 
     def close(self) -> None:
         """Let nobody new in; when the last link has ended the broker is told good-bye."""
@@ -294,7 +304,8 @@ def _parts(url: str) -> dict[str, Any]:
     return match.groupdict()
 
 
-def _paho() -> Any:
+def load_paho() -> Any:
+    """The library, loaded on use. ValueError where it is not installed."""
     try:
         import paho.mqtt.client as paho
     except ImportError:
@@ -310,7 +321,7 @@ def open_to_others(url: str) -> bool:
 def check_free(url: str, insecure: bool) -> None:
     """ValueError when `url` is no broker's, when paho is missing, or others could read what goes there."""
     parts = _parts(url)
-    _paho()
+    load_paho()
     if parts["scheme"] == "mqtt" and open_to_others(url) and not insecure:
         raise ValueError(
             f"{parts['host']} is another machine, and mqtt:// does not encrypt; use mqtts://, "
