@@ -105,7 +105,7 @@ THIRD_PARTY = {
     "prometheus_client": ["hub/metrics.py"],
     "polars": ["hub/adapters/frames.py"],
     "matplotlib": ["cli/plot.py"],
-    "obstore": ["hub/repositories/object_store.py"],
+    "obstore": ["hub/repositories/object_store.py", "hub/recorder/store.py"],
     "psycopg": ["hub/adapters/postgres_table.py", "hub/repositories/postgresql.py"],
     "pyarrow": ["hub/repositories/parquet_table.py"],
     "cryptography": ["cli/certificate.py"],
@@ -115,10 +115,12 @@ THIRD_PARTY = {
     "psutil": ["device/sensors/system.py", "hub/"],
     "rich": ["cli/", "hub/repositories/screen.py"],
     "smbus2": ["device/sensors/linux.py"],
+    "sounddevice": ["hub/recorder/microphone.py"],
     "sse_starlette": ["hub/web/"],
     "starlette": ["hub/web/"],
     "typer": ["cli/"],
     "uvicorn": ["hub/web/"],
+    "zstandard": ["hub/recorder/archive.py"],
 }
 
 LONGEST_MODULE = {"device": 400, "hub": 600}

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bourn import __version__
-from bourn.cli import boards, quarantine, repositories
+from bourn.cli import boards, quarantine, record, repositories
 from bourn.cli import keys as keys_command
 from bourn.cli.addresses import web_address
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
@@ -23,6 +23,7 @@ from bourn.cli.connections import BROKER, CONNECTIONS, SENSORS_AS, Wiring, check
 from bourn.cli.hub_config import RepositorySettings, load_repositories, use_config
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.hub.keys import KeysError
+from bourn.hub.recorder.catalogue import CatalogueError
 from bourn.spool.sqlite import JournalError, Limits
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.add_typer(boards.app)
 app.add_typer(keys_command.app)
 app.add_typer(repositories.app)
 app.add_typer(quarantine.app)
+app.add_typer(record.app)
 
 
 @app.command(epilog="Example: bourn certificate hub.local 192.0.2.7 --out certificates")
@@ -564,7 +566,7 @@ def main(argv: list[str] | None = None) -> None:
             typer.echo(context.get_help() if context else text)
         else:
             sys.stderr.write(f"bourn: {text.rstrip('.')}; see {context.command_path if context else 'bourn'} --help\n")
-    except (Wrong, ConfigError, LimitError, JournalError, KeysError) as e:
+    except (Wrong, ConfigError, LimitError, JournalError, KeysError, CatalogueError, record.RecordError) as e:
         sys.stderr.write(f"bourn: {e}\n")
         status = 2
     except ApiError as e:

@@ -1,0 +1,184 @@
+"""A recording as a whole: folder, catalogue, recorder, keeper and uploader, opened, running, and closed in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import secrets
+import socket
+import threading
+from typing import IO, Any, NamedTuple
+
+from bourn.clock import Clock
+from bourn.hub.recorder.adoption import Adopted, adopt, files_of
+from bourn.hub.recorder.catalogue import Catalogue, CatalogueError
+from bourn.hub.recorder.form import Form
+from bourn.hub.recorder.keeper import Keeper, Limits, Triggers
+from bourn.hub.recorder.names import checked
+from bourn.hub.recorder.recorder import SYNC_MS, Recorder
+from bourn.hub.recorder.space import Space
+from bourn.hub.recorder.uploader import Rules, Uploader
+
+MAX_BYTES = 1_000_000_000
+SLACK = 65536  # of an archive that is larger than its file
+
+
+class Settings(NamedTuple):
+    """What a recording is called, how its files are cut, and what the disk may hold."""
+
+    name: str
+    form: Form
+    frames_per_file: int
+    max_bytes: int = MAX_BYTES
+    sync_ms: int = SYNC_MS
+    rules: Rules = Rules()
+    triggers: Triggers = Triggers()
+    limits: Limits = Limits()
+
+
+class Recording:
+    """`recorder.write()` takes frames from here on; the rest happens in two threads of their own, after `start()`.
+
+    Opening makes folder and catalogue agree (`adopted` tells what that took) and continues the numbering where it was.
+    CatalogueError, ValueError, OSError.
+    """
+
+    def __init__(
+        self, folder: str, settings: Settings, store: Any, clock: Any = None, rng: random.Random | None = None
+    ) -> None:
+        checked(settings.name)
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        self._lock = lock(folder)
+        try:
+            self._open(settings, store, clock or Clock(), rng)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _open(self, settings: Settings, store: Any, clock: Any, rng: random.Random | None) -> None:
+        file_bytes = settings.form.header_bytes + settings.frames_per_file * settings.form.frame_bytes
+        file_bytes = file_bytes if settings.form.frame_bytes else min(1 << 20, settings.max_bytes // 16)
+        # The reserve is for the archive that is being made, so that a full disk can still be emptied.
+        space = Space(settings.max_bytes, file_bytes + SLACK)
+        if settings.max_bytes < 4 * file_bytes + SLACK:
+            raise ValueError(
+                f"{settings.max_bytes} bytes hold less than four files of {file_bytes} bytes; "
+                "make the files shorter (--file) or allow more (--max-bytes)"
+            )
+        self.catalogue = Catalogue(f"{self.folder}/catalogue.db")
+        self.adopted: Adopted = adopt(self.folder, self.catalogue, clock.wall())
+        self.catalogue.forget()
+        space.add(sum(size for _, size in files_of(self.folder)))
+        epoch = self.catalogue.meta(f"epoch {settings.name}")
+        if epoch is None:
+            epoch = secrets.token_hex(8)
+            self.catalogue.put_meta(f"epoch {settings.name}", epoch)
+        self.epoch: str = epoch
+        next_frame = self.catalogue.next_frame(epoch)
+        limits = settings.limits
+        limits = limits._replace(headroom=limits.headroom or 2 * file_bytes)
+        limits = limits._replace(headroom=min(limits.headroom, (settings.max_bytes - space.reserve) // 2))
+        self.uploader = Uploader(self.folder, self.catalogue, store, space, settings.rules, clock.wall, rng)
+        self.keeper = Keeper(self.folder, self.catalogue, space, self.uploader, settings.triggers, limits, clock.wall)
+        self.recorder = self.keeper.recorder = Recorder(
+            self.folder,
+            settings.name,
+            epoch,
+            settings.form,
+            settings.frames_per_file,
+            next_frame,
+            space,
+            self.keeper.tell,
+            clock,
+            sync_ms=settings.sync_ms,
+        )
+        self.space = space
+        self._uploads = store is not None  # without one, recordings stay here as long as there is room
+        self._bell: socket.socket | None = None
+
+    def start(self) -> None:
+        """Begin to keep and to upload."""
+        self.keeper.tell(None)
+        self.keeper.start()
+        if self._uploads:
+            self.uploader.start()
+        self._bell = _bell(self.folder)
+        if self._bell is not None:
+            threading.Thread(target=self._listen, args=(self._bell,), name="bourn-bell", daemon=True).start()
+
+    def close(self, linger_s: float = 0) -> bool:
+        """Seal, upload what can be uploaded within `linger_s`, and end. True if nothing is left that waits.
+
+        What is left stays on the disk, and goes on when the recording is opened again.
+        """
+        self.recorder.close()
+        self.keeper.stop(max(5.0, linger_s))
+        if linger_s and self._uploads:
+            self.uploader.trigger()
+            self.uploader.settled(linger_s)
+        self.uploader.stop(10.0)
+        left = self.catalogue.rows("state IN ('sealed', 'archived', 'uploading', 'verified', 'parked')", limit=1)
+        self.catalogue.put_meta("live", {**self.keeper.live(Clock().wall()), "pid": None})
+        if self._bell is not None:
+            _close_bell(self._bell)
+        self.catalogue.close()
+        self._lock.close()
+        return not left
+
+    def _listen(self, bell: socket.socket) -> None:
+        """Somebody has changed the catalogue: `bourn record retry`."""
+        while True:
+            try:
+                data = bell.recv(16)
+            except OSError:
+                return
+            if data == b"end":
+                return
+            self.uploader.trigger()
+
+
+def lock(folder: str) -> IO[bytes]:
+    """Keep other recordings out of the folder until the result is closed. CatalogueError."""
+    file = open(f"{folder}/lock", "ab")  # noqa: SIM115 - held as long as the recording is
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise CatalogueError(f"another program records into {folder}; give each a folder of its own") from None
+    return file
+
+
+def ring(folder: str) -> None:
+    """Tell whoever records into `folder` to look at the catalogue; nothing happens where nobody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+        try:
+            caller.sendto(b"look", _place(folder))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+
+
+def _place(folder: str) -> str:
+    """A name that is no file: the kernel forgets it with the process."""
+    there = os.stat(folder)
+    return f"\0bourn-recording-{there.st_dev}-{there.st_ino}"
+
+
+def _bell(folder: str) -> socket.socket | None:
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        bell.bind(_place(folder))
+    except OSError:  # no such names here: `retry` then takes effect with the next pass
+        bell.close()
+        return None
+    return bell
+
+
+def _close_bell(bell: socket.socket) -> None:
+    """Wake the thread that waits, then close."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+            caller.sendto(b"end", bell.getsockname())
+    finally:
+        bell.close()
