@@ -43,6 +43,7 @@ CORE = {
     "proof",
     "spool",
     "local_queue",
+    "process_queue",
     "shared_ring",
 }
 LAYERS = {
@@ -68,6 +69,7 @@ LAYERS = {
     "wire": {"_compat", "clock"},
     "proof": set(),
     "local_queue": set(),  # where the two sides of a connection inside one machine meet: they do not import each other
+    "process_queue": {"local_queue"},
     "shared_ring": set(),
     "spool": {"_compat", "clock", "spool"},
     "testing": CORE | {"testing"},

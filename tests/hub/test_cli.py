@@ -79,7 +79,7 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "run --for 0": ("--for", "30s"),
     "hub --for 5y": ("--for", "30s"),
     "run --connection pigeon": ("pigeon", "socket", "shared-memory"),
-    "run --connection-type queue --sensors-as processes": ("queue", "threads", "pipe"),
+    "run --connection-type queue --sensors-as processes --micropython mp": ("queue", "multiprocessing", "pipe"),
     "run --connection queue --sensors-as boats": ("boats", "threads"),
     "run --connection shared_memory --micropython no-program": ("MicroPython", "unix", "--micropython"),
     "run --sensors-as threads --micropython no-program": ("MicroPython", "processes"),

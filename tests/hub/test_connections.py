@@ -8,11 +8,13 @@ import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peer import LIMIT_S, Gate, data, readings, running
+from processes import until
 from servers import free_port, mosquitto
 
 from bourn import wire
@@ -24,7 +26,7 @@ from bourn.hub.hub import Hub
 from bourn.spool.ram import RamSpool
 from bourn.testing import ManualClock
 
-SCHEMES = ("tcp", "unix", "pipe", "queue", "shm", "mqtt")
+SCHEMES = ("tcp", "unix", "pipe", "queue", "mpqueue", "shm", "mqtt")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         "unix": f"unix:{tmp_path}/u.sock",
         "pipe": "pipe:",
         "queue": f"queue:{tmp_path.name[:60]}",
+        "mpqueue": "mpqueue:",
         "shm": f"shm:{tmp_path}/m.sock",
         "mqtt": lambda: f"mqtt://127.0.0.1:{request.getfixturevalue('broker')}/t/{tmp_path.name}",
     }
@@ -156,7 +159,7 @@ def test_never_more_is_unacknowledged_than_allowed(tmp_path: Path, url: str, set
 
 
 def test_after_a_cut_it_goes_on_where_the_hub_is(tmp_path: Path, url: str) -> None:
-    """Five times, whenever something more has come. A pipe cannot be opened again: its sensor gets a new one."""
+    """Five times, whenever something more has come. What was inherited cannot be opened again: the sensor gets new."""
 
     async def life() -> None:
         async with running(tmp_path, listen_url=url, in_flight=20) as hub:
@@ -169,7 +172,7 @@ def test_after_a_cut_it_goes_on_where_the_hub_is(tmp_path: Path, url: str) -> No
                 for link in list(hub.ingest.links):
                     assert link._transport is not None
                     link._transport.abort()
-                if url.startswith("pipe"):
+                if url in ("pipe:", "mpqueue:"):
                     await asyncio.to_thread(one.join, LIMIT_S)
                     left = vals[spool.seq :]
                     one = Sensor((await hub.invite()).url, "a", left, spool)
@@ -318,6 +321,39 @@ def test_a_sensor_that_is_gone_is_noticed_at_once(tmp_path: Path, url: str) -> N
     asyncio.run(life())
 
 
+def test_an_end_that_comes_with_the_last_words_is_heard_after_them(tmp_path: Path, url: str) -> None:
+    """Both are there before the sender looks: whoever waits after each thing it took has to be woken for the next."""
+
+    class Curt(asyncio.Protocol):
+        """Somebody who says one thing, and ends."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(b"no")
+            transport.write_eof() if transport.can_write_eof() else transport.close()
+            transports.append(transport)
+
+        def data_received(self, data: bytes) -> None:
+            pass
+
+    transports: list[asyncio.Transport] = []
+
+    async def life() -> None:
+        listener = await listen(url, Curt)
+        channel = open_connection((await listener.invite()).url)
+        await true(lambda: transports, "it is let in")
+        await asyncio.sleep(0.05)
+        assert await asyncio.wait_for(asyncio.to_thread(speak, channel, b""), LIMIT_S / 3) == b"no"
+        channel.close()
+        for transport in transports:
+            transport.abort()
+        listener.close()
+        await asyncio.sleep(0)
+
+    if not url.startswith("mqtt"):  # its link is made by the sender's first word
+        asyncio.run(life())
+
+
 def test_a_hub_that_ends_is_noticed_at_once(tmp_path: Path, url: str) -> None:
     async def life() -> None:
         async with running(tmp_path, listen_url=url) as hub, contextlib.AsyncExitStack() as stack:
@@ -398,6 +434,8 @@ def test_several_connections_at_once(tmp_path: Path) -> None:
         ("shm:", "shm:bourn.sock"),
         ("pipe:", "pipe:3"),
         ("pipe:x", "pipe:3"),
+        ("mpqueue:", "mpqueue:3"),
+        ("mpqueue:x", "mpqueue:3"),
         ("queue:", "queue:hub"),
         ("queue:a b", "queue:hub"),
         ("carrier-pigeon:", "tcp://127.0.0.1:7007"),
@@ -406,7 +444,7 @@ def test_several_connections_at_once(tmp_path: Path) -> None:
 def test_a_url_that_is_none_is_told_so(url: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         check_url(url)
-    if url != "pipe:":
+    if url not in ("pipe:", "mpqueue:"):
         with pytest.raises(ValueError):
             check_free(url)
 
@@ -446,7 +484,8 @@ def test_shared_memory_cannot_be_made_shorter_under_the_hub(tmp_path: Path) -> N
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
-    """No test leaves a descriptor behind."""
+    """No test leaves a descriptor behind; threads of queues close theirs when they have heard of the end."""
+    resource_tracker.ensure_running()  # which multiprocessing does once, with a descriptor
     before = len(os.listdir("/proc/self/fd"))
     yield
-    assert len(os.listdir("/proc/self/fd")) <= before
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before, "all descriptors are closed")

@@ -29,6 +29,7 @@ WAYS = [
     ("unix", "threads", False),
     ("pipe", "processes", True),
     ("pipe", "threads", False),
+    ("queue", "processes", False),
     ("queue", "threads", False),
     ("shared_memory", "processes", False),
     ("shared_memory", "threads", False),
@@ -66,12 +67,13 @@ def test_each_connection_carries_every_reading(tmp_path: Path) -> None:
             assert ("MicroPython" in "".join(program.out)) == on_micropython
 
 
-@pytest.mark.parametrize("connection", ["unix", "pipe", "shared_memory"])
+@pytest.mark.parametrize("connection", ["unix", "pipe", "queue", "shared_memory"])
 def test_kills_lose_nothing_and_store_nothing_twice(tmp_path: Path, connection: str) -> None:
     """A sensor's process, then the hub: its sensors end by themselves, and the next run has what they accepted."""
     with Program(*command(connection, "processes", *LONGEST), cwd=tmp_path) as first:
         until(lambda: len(stored_of(tmp_path)) == 2 and count(tmp_path) > 20, "readings come")
-        nodes = [one for one in first.remember() if any("bourn.device.node" in word for word in one.cmdline())]
+        names = ("bourn.device.node", "spawn_main")
+        nodes = [one for one in first.remember() if any(name in word for word in one.cmdline() for name in names)]
         assert len(nodes) == 2
         nodes[0].kill()
         epochs = "SELECT count(DISTINCT epoch) FROM stream WHERE last > 0"

@@ -6,7 +6,8 @@ from bourn.cli.config import ConfigError
 
 SENSORS_AS = ("processes", "threads")
 
-# What `--connection` takes: (what it is called in URLs, what the sensors are unless --sensors-as says otherwise)
+# What `--connection` takes: (what it is called in URLs, what the sensors are unless --sensors-as says otherwise).
+# A queue to a process is another than to a thread: `mpqueue:`.
 CONNECTIONS = {
     "socket": ("tcp", "processes"),
     "unix": ("unix", "processes"),
@@ -16,6 +17,7 @@ CONNECTIONS = {
     "mqtt": ("mqtt", "processes"),
 }
 BROKER = "mqtt:"  # of a broker that is started first: `bourn run` puts its URL here
+INHERITED = {"pipe": "pipe", "queue": "queue", "mpqueue": "queue"}  # without an address: what it is
 ON_MICROPYTHON = ("socket", "unix", "pipe", "mqtt")
 
 
@@ -32,10 +34,6 @@ class Wiring:
         self.connection = name
         self.threads = (sensors_as or CONNECTIONS[name][1]) == "threads"
         self._port = port
-        if name == "queue" and not self.threads:
-            raise ConfigError(
-                "a queue is inside one process; use --sensors-as threads, or --connection pipe between processes"
-            )
         if port and name != "socket":
             raise ConfigError(f"--port is for --connection socket; leave it out with {name}")
         chosen = micropython not in ("auto", "none")
@@ -46,8 +44,8 @@ class Wiring:
             )
         if chosen and name not in ON_MICROPYTHON:
             raise ConfigError(
-                f"MicroPython cannot do {name}: it can map no memory; use --connection "
-                f"{' or '.join(ON_MICROPYTHON)}, or leave --micropython out"
+                f"MicroPython cannot do {name}: it has no {'multiprocessing' if name == 'queue' else 'mmap'}; use "
+                f"--connection {' or '.join(ON_MICROPYTHON)}, or leave --micropython out"
             )
         self.micropython = not self.threads and name in ON_MICROPYTHON
 
@@ -56,7 +54,8 @@ class Wiring:
         scheme = CONNECTIONS[self.connection][0]
         if scheme == "tcp":
             return f"tcp://127.0.0.1:{self._port}"
-        return {"pipe": "pipe:", "queue": "queue:hub", "mqtt": BROKER}.get(scheme, f"{scheme}:{journal}.sock")
+        queue = "queue:hub" if self.threads else "mpqueue:"
+        return {"pipe": "pipe:", "queue": queue, "mqtt": BROKER}.get(scheme, f"{scheme}:{journal}.sock")
 
 
 def check_hub_url(url: str, micropython: str) -> None:
@@ -68,10 +67,10 @@ def check_hub_url(url: str, micropython: str) -> None:
     except ValueError as e:
         raise ConfigError(str(e)) from e
     scheme = url.partition(":")[0]
-    if scheme in ("pipe", "queue"):
+    if scheme in INHERITED:
         raise ConfigError(
-            f"{url} leads out of no process: only `bourn run` can give sensors a {scheme}; use unix:PATH here, "
-            "or tcp:// between machines"
+            f"{url} leads out of no process: only `bourn run` can give sensors a {INHERITED[scheme]}; use unix:PATH "
+            "here, or tcp:// between machines"
         )
     if scheme == "shm" and micropython not in ("auto", "none"):
         raise ConfigError("MicroPython cannot do shm: it can map no memory; use unix:PATH, or leave --micropython out")
@@ -81,8 +80,8 @@ def check_listen_urls(urls: list[str]) -> None:
     """ConfigError where other processes could never reach a hub that listens there."""
     for url in urls:
         scheme = url.partition(":")[0]
-        if scheme in ("pipe", "queue"):
+        if scheme in INHERITED:
             raise ConfigError(
-                f"{url} leads out of no process: only `bourn run` can give sensors a {scheme}; listen at unix:PATH, "
-                "shm:PATH or tcp:// here"
+                f"{url} leads out of no process: only `bourn run` can give sensors a {INHERITED[scheme]}; listen at "
+                "unix:PATH, shm:PATH or tcp:// here"
             )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bourn.cli.config import ConfigError
+from bourn.cli.spawned import SpawnedProcess
 from bourn.hub.connections import Invitation
 
 RESTART_S = 1.0  # after which a node that died is started again
@@ -62,7 +63,7 @@ class NodeProcess:
         self._interpreter = interpreter or sys.executable
         self._told = told
         self._broken = broken
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | SpawnedProcess | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -90,24 +91,9 @@ class NodeProcess:
             self._process.kill()
 
     async def _spawn(self) -> None:
-        source_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        env = dict(os.environ, MICROPYPATH=source_root + ":.frozen")
-        if self._interpreter == sys.executable:
-            env["PYTHONPATH"] = os.pathsep.join([source_root, *filter(None, [env.get("PYTHONPATH")])])
         invitation = await self._invite()
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                self._interpreter,
-                "-m",
-                "bourn.device.node",
-                *_arguments({**self.settings, "hub": invitation.url}),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=env,
-                pass_fds=invitation.descriptors,
-                start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
-            )
+            self._process = await self._started(invitation)
         except OSError as e:
             raise ConfigError(
                 f"the interpreter {self._interpreter} cannot be run: {e.strerror}; see --micropython"
@@ -116,6 +102,27 @@ class NodeProcess:
             invitation.close()
         if self._stopping.is_set() and self._process.stdin is not None:  # asked to while it was being started
             self._process.stdin.close()
+
+    async def _started(self, invitation: Invitation) -> asyncio.subprocess.Process | SpawnedProcess:
+        arguments = _arguments({**self.settings, "hub": invitation.url})
+        if invitation.queues is not None:
+            return await SpawnedProcess.start(arguments, invitation.queues)
+        source_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        env = dict(os.environ, MICROPYPATH=source_root + ":.frozen")
+        if self._interpreter == sys.executable:
+            env["PYTHONPATH"] = os.pathsep.join([source_root, *filter(None, [env.get("PYTHONPATH")])])
+        return await asyncio.create_subprocess_exec(
+            self._interpreter,
+            "-m",
+            "bourn.device.node",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=env,
+            pass_fds=invitation.descriptors,
+            start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
+        )
 
     async def _watch(self) -> None:
         while True:

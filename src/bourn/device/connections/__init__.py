@@ -28,6 +28,7 @@ DRIVERS = {
     "unix": ("unix", "unix:bourn.sock"),
     "pipe": ("pipe", "pipe:3"),
     "queue": ("thread_queue", "queue:hub"),
+    "mpqueue": ("process_queue", "mpqueue:3"),
     "shm": ("shared_memory", "shm:bourn.sock"),
     "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
     "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),

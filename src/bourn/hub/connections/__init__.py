@@ -11,7 +11,7 @@
     listener.url
         The URL that senders connect to, with the port that was really taken.
     await listener.invite() -> Invitation
-        What a sensor that is about to be started needs: a URL, and descriptors that it has to inherit.
+        What a sensor that is about to be started needs: a URL, and descriptors or queues that it has to inherit.
     listener.close()
         Nobody new is let in; links that exist go on until they are closed.
     listener.status()
@@ -27,15 +27,25 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from bourn import process_queue
 
 
 class Invitation:
     """Where a sensor that is about to be started connects to."""
 
-    def __init__(self, url: str, descriptors: tuple[int, ...] = (), close: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        descriptors: tuple[int, ...] = (),
+        close: Callable[[], None] | None = None,
+        queues: process_queue.Pair | None = None,
+    ) -> None:
         self.url = url
         self.descriptors = descriptors
+        self.queues = queues  # a process inherits them where multiprocessing starts it
         self._close = close
 
     def close(self) -> None:
@@ -65,6 +75,7 @@ DRIVERS = {
     "unix": ("unix", "unix:bourn.sock"),
     "pipe": ("pipe", "pipe:"),
     "queue": ("thread_queue", "queue:hub"),
+    "mpqueue": ("process_queue", "mpqueue:"),
     "shm": ("shared_memory", "shm:bourn.sock"),
     "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
     "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),
