@@ -63,7 +63,7 @@ class Client:
         if policy not in ("block", "drop_oldest", "drop_newest", "keep_latest"):
             raise ValueError("policy: block, drop_oldest, drop_newest or keep_latest")
         if not 0 < window < 1000 or queue < 1 or not 5 <= keepalive_s < 65536 or not (clean or client_id):
-            raise ValueError("window 1 to 999, queue from 1, keepalive_s 5 to 65535; a client_id, if not clean")
+            raise ValueError("window 1 to 999, queue from 1, keepalive_s 5 to 65535; client_id, if not clean")
         client_id = client_id or "bourn-" + "".join(["%02x" % b for b in random(6)])
         self._hello = mqtt_packet.connect(client_id, keepalive_s, clean, user, password, will)
         self._address = (host, port or (8883 if tls else 1883))
@@ -220,7 +220,7 @@ class Client:
         try:
             if self.state == "connecting":
                 if events & (select.POLLERR | select.POLLHUP):
-                    raise OSError(errno.ECONNREFUSED, "nobody listens there")
+                    raise OSError(errno.ECONNREFUSED, "nobody is there")
                 self._channel = self._socket
                 if self._tls:
                     self._channel = self._tls.wrap(self._socket, self._address[0])
@@ -293,7 +293,7 @@ class Client:
             self._awaited -= 1
             if len(body) > 2 and body[2] > 1:
                 counters["refused"] += 1
-                self.last_error = "the broker refuses to tell of %s" % self._topics[body[1]][0]
+                self.last_error = "the broker refuses %s" % self._topics[body[1]][0]
         self._due = self.clock.now() + (ANSWER_MS if self._expects() else self._quiet_ms)
 
     def _move(self):
@@ -335,7 +335,7 @@ class Client:
         size = len(self._out)
         while len(flight) < self._window and size < OUT_BYTES:
             item = self._next()
-            if item is None:
+            if not item:
                 break
             packet, place = item
             if place:
