@@ -41,3 +41,22 @@ def joined(objects):
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def fill(recording, files, seed=0, frame_bytes=4):
+    """Record that many whole files from where the recording is, and let the keeper hear of them."""
+    recorder = recording.recorder
+    first = recorder.next_frame
+    end = first + files * recorder._frames_per_file
+    recorder.write(source_bytes(first, end, frame_bytes, seed))
+    recording.keeper.step()
+
+
+def work_off(recording, clock, steps=10_000):
+    """Let the uploader work, and time pass as it wants, until nothing waits; how many passes that took."""
+    for step in range(steps):
+        recording.uploader.run_pass()
+        if not recording.catalogue.rows("state IN ('sealed', 'archived', 'uploading', 'verified')", limit=1):
+            return step + 1
+        clock.advance(recording.uploader.wait_ms())
+    raise AssertionError(f"still waiting: {recording.catalogue.counts()}, {recording.uploader.last_error}")

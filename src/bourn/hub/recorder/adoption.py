@@ -49,7 +49,7 @@ def adopt(folder: str, catalogue: Catalogue, now: int, writing: Callable[[], str
     for name in names:
         file = understood(name)
         if file is None:
-            count["foreign"] += 1
+            count["foreign"] += name != "lock" and not name.startswith("catalogue.db")
         elif name not in spared:
             try:
                 count[_adopted(folder, catalogue, now, name, file, writing is not None)] += 1

@@ -182,13 +182,18 @@ class Catalogue:
 
     def sealed(self, file: FileName, size: int, sha256: str, now: int) -> None:
         """A file is complete; what is known of it already stays, unless it was being recorded."""
-        self._do(
-            "INSERT INTO file (name, epoch, first, end, at, ending, state, bytes, sha256, sealed_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, 'sealed', ?, ?, ?) ON CONFLICT (epoch, first) DO UPDATE SET state = 'sealed', "
-            "end = excluded.end, bytes = excluded.bytes, sha256 = excluded.sha256, sealed_at = excluded.sealed_at, "
-            "error = NULL WHERE state IN ('recording', 'missing')",
-            *(file.name, file.epoch, file.first, file.end, file.at, file.ending, size, sha256, now),
-        )
+        # Not one upsert: that would use up an id for each file that was announced, and `thin` counts by them.
+        with self._lock:
+            if not self._do(
+                "UPDATE file SET state = 'sealed', end = ?, bytes = ?, sha256 = ?, sealed_at = ?, error = NULL "
+                "WHERE epoch = ? AND first = ? AND state IN ('recording', 'missing')",
+                *(file.end, size, sha256, now, *file.key),
+            ):
+                self._do(
+                    "INSERT INTO file (name, epoch, first, end, at, ending, state, bytes, sha256, sealed_at) "
+                    "VALUES (?, ?, ?, ?, ?, ?, 'sealed', ?, ?, ?) ON CONFLICT DO NOTHING",
+                    *(file.name, file.epoch, file.first, file.end, file.at, file.ending, size, sha256, now),
+                )
 
     def never_was(self, key: tuple[str, int]) -> None:
         """A file was begun and holds nothing: its numbers will be given again."""

@@ -44,9 +44,9 @@ class Recorder:
     """`write` takes frames; every one of them is numbered, and is in a file or in a gap with its reason.
 
     Files are cut by counting frames, never by a clock: the first of a file is the one after the last of the file
-    before. It writes `.part`, syncs every `sync_ms`, seals by sync and rename. `tell` gets an Opened, Sealed or Gap and
-    must return at once. One thread calls it. It waits for the local disk only; a disk that refuses, or space that is
-    used up, makes a gap, and the recorder tries again a second later.
+    before. It writes `.part`, syncs every `sync_ms`, seals by sync and rename. `tell` gets an Opened, Sealed or Gap
+    (None: it has no room) and must return at once. One thread calls it. It waits for the local disk only; a disk that
+    refuses, or space that is used up, makes a gap, and the recorder tries again a second later.
     """
 
     def __init__(
@@ -139,6 +139,8 @@ class Recorder:
         now = self._clock.now()
         if self._gap and now < self._again_at:
             return False
+        if self._gap:
+            self._tell(None)
         self._again_at = now + RETRY_MS
         header = self.form.header(self._frames_per_file)
         if not self._space.room(len(header) + max(self.form.frame_bytes, min(size, 1 << 16))):
@@ -259,6 +261,7 @@ class Recorder:
         """These frames are numbered, and in no file."""
         if not self._gap:
             self._gap = (self.next_frame, self._why)
+            self._tell(None)  # somebody may make room
         self.next_frame += frames
         self.lost += frames
 

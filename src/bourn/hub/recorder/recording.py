@@ -8,6 +8,7 @@ import random
 import secrets
 import socket
 import threading
+import time
 from typing import IO, Any, NamedTuple
 
 from bourn.clock import Clock
@@ -17,7 +18,7 @@ from bourn.hub.recorder.form import Form
 from bourn.hub.recorder.keeper import Keeper, Limits, Triggers
 from bourn.hub.recorder.names import checked
 from bourn.hub.recorder.recorder import SYNC_MS, Recorder
-from bourn.hub.recorder.space import Space
+from bourn.hub.recorder.space import Space, free_bytes
 from bourn.hub.recorder.uploader import Rules, Uploader
 
 MAX_BYTES = 1_000_000_000
@@ -61,7 +62,7 @@ class Recording:
         file_bytes = settings.form.header_bytes + settings.frames_per_file * settings.form.frame_bytes
         file_bytes = file_bytes if settings.form.frame_bytes else min(1 << 20, settings.max_bytes // 16)
         # The reserve is for the archive that is being made, so that a full disk can still be emptied.
-        space = Space(settings.max_bytes, file_bytes + SLACK)
+        space = Space(settings.max_bytes, file_bytes + SLACK, lambda: free_bytes(self.folder))
         if settings.max_bytes < 4 * file_bytes + SLACK:
             raise ValueError(
                 f"{settings.max_bytes} bytes hold less than four files of {file_bytes} bytes; "
@@ -116,16 +117,29 @@ class Recording:
         self.recorder.close()
         self.keeper.stop(max(5.0, linger_s))
         if linger_s and self._uploads:
-            self.uploader.trigger()
-            self.uploader.settled(linger_s)
+            self._linger(linger_s)
         self.uploader.stop(10.0)
-        left = self.catalogue.rows("state IN ('sealed', 'archived', 'uploading', 'verified', 'parked')", limit=1)
+        left = self._waiting() or self.catalogue.rows("state = 'parked'", limit=1)
         self.catalogue.put_meta("live", {**self.keeper.live(Clock().wall()), "pid": None})
         if self._bell is not None:
             _close_bell(self._bell)
         self.catalogue.close()
         self._lock.close()
         return not left
+
+    def _linger(self, linger_s: float) -> None:
+        """Until nothing waits, or what waits does so for longer than is left."""
+        until = time.monotonic() + linger_s
+        while self.uploader.alive:
+            self.uploader.trigger()
+            self.uploader.settled(max(0.0, until - time.monotonic()))
+            pause = self.uploader.wait_ms() / 1000
+            if not self._waiting() or time.monotonic() + pause > until:
+                return
+            time.sleep(pause)
+
+    def _waiting(self) -> bool:
+        return bool(self.catalogue.rows("state IN ('sealed', 'archived', 'uploading', 'verified')", limit=1))
 
     def _listen(self, bell: socket.socket) -> None:
         """Somebody has changed the catalogue: `bourn record retry`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 
 class Space:
@@ -12,7 +13,8 @@ class Space:
     The recorder asks `room` and never takes more than there is; it waits for nothing longer than an addition.
     """
 
-    def __init__(self, limit: int, reserve: int) -> None:
+    def __init__(self, limit: int, reserve: int, free: Callable[[], int] | None = None) -> None:
+        self._free = free  # what the file system has left: others may fill it
         self.limit = limit
         self.reserve = reserve
         self._used = 0
@@ -33,8 +35,11 @@ class Space:
         return self._used + size <= self.limit - (0 if reserved else self.reserve)
 
     def beyond(self, headroom: int) -> int:
-        """Bytes to be freed so that the recorder has `headroom`."""
-        return max(0, self._used + headroom - (self.limit - self.reserve))
+        """Bytes to be freed so that the recorder has `headroom`: within the limit, and on the disk. OSError."""
+        beyond = self._used + headroom - (self.limit - self.reserve)
+        if self._free is not None:
+            beyond = max(beyond, headroom + self.reserve - self._free())
+        return max(0, beyond)
 
 
 def free_bytes(folder: str) -> int:
