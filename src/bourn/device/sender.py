@@ -270,8 +270,7 @@ class Sender:
         if epoch != self._epoch:
             self._epoch = epoch
             self._highest = 0
-        self._credit = 0
-        self._wanted = 0
+        self._credit = self._wanted = 0
         self._heard_at = self.clock.now()
         self._say(wire.HELLO, self.source, self._epoch, oldest, {"runtime": runtime(), "waiting": self.spool.waiting()})
 
