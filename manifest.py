@@ -63,6 +63,7 @@ if options.core:
             "spool/ram.py",
             "spool/segment_file.py",
             "spool/segments.py",
+            "spool/timed.py",
             "things.py",
             "wire.py",
         ),
@@ -74,6 +75,7 @@ if options.device:
         "bourn",
         (
             "device/__init__.py",
+            "device/board_clock.py",
             "device/connections/__init__.py",
             "device/connections/mqtt.py",
             "device/connections/pipe.py",
@@ -110,6 +112,7 @@ if options.device:
             "device/sensors/spi.py",
             "device/sensors/system.py",
             "device/sensors/tsl2591.py",
+            "device/sntp.py",
             "device/thingflow.py",
             "device/wifi.py",
         ),

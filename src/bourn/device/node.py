@@ -4,7 +4,8 @@ Started as `python -m bourn.device.node SETTINGS` or `micropython -m bourn.devic
 one JSON object, in one argument or several (MicroPython dies of one of more than 255 bytes): {"source": "s1", "hub":
 "tcp://127.0.0.1:7007", "outbox": "folder", "sensors": [{"kind": "random", "name": "s1", "every": 5}], "outbox_bytes":
 1048576, "policy": "drop_oldest", "at_once": true, "keys": "sensors.keys"}. The file "keys" has a line `source key` for
-the source; it is needed where the hub asks who writes.
+the source; it is needed where the hub asks who writes. With "ntp": "pool.ntp.org" it asks that server for the time;
+what is sampled before it is known waits in the outbox, and is sent with its true time.
 
 It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
 stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output.
@@ -47,10 +48,21 @@ class Node:
             max_bytes=settings.get("outbox_bytes", 1 << 20),
             policy=settings.get("policy", "drop_oldest"),
         )
-        self.sender = Sender(settings["hub"], settings["source"], spool, self.clock)
+        outbox: object = spool
+        if settings.get("ntp"):
+            from bourn.device.board_clock import BoardClock
+            from bourn.spool.timed import TimedSpool
+
+            self.clock = BoardClock(self.clock)
+            outbox = TimedSpool(spool, self.clock)
+        self.sender = Sender(settings["hub"], settings["source"], outbox, self.clock)
         if settings.get("keys"):
             self.sender.prove = prover(settings["keys"], settings["source"])
         self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
+        if settings.get("ntp"):
+            from bourn.device.sntp import TimeLink
+
+            TimeLink(self.clock, settings["ntp"]).keep(self.scheduler)
         self.things = []
         for sensor in sensors:
             thing = SensorAsOutputThing(sensor, self.clock, policy="skip")
@@ -79,6 +91,8 @@ class Node:
     def report(self) -> dict:
         """What was done: counters of the outbox, the link and the sensors, by name."""
         report = {"source": self.sender.source, "runtime": runtime(), "waiting": self.sender.spool.waiting()}
+        if hasattr(self.sender.spool, "held"):
+            report["held"] = self.sender.spool.held()  # until the time is known
         report.update(self.sender.spool.counters)
         report.update(self.sender.counters)
         report["sensor_failures"] = sum([t.failures for t in self.things])

@@ -327,8 +327,10 @@ class End:
             self.is_closed = True
             self.line.finish()
             connection = self.connection
-            if connection.near.is_closed and connection.far.is_closed:
-                connection.network.connections.remove(connection)
+            connections = connection.network.connections
+            # the other end may have closed on hearing of it, just now, and removed it
+            if connection.near.is_closed and connection.far.is_closed and connection in connections:
+                connections.remove(connection)
 
     def has_something(self):
         """True when `recv` would not say EAGAIN."""

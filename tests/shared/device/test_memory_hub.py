@@ -2,9 +2,15 @@
 # timeout: 60
 """A real sender over a faulty network to a hub in memory: everything accepted arrives, once and in order."""
 
+import os
+
 from bourn import Scheduler, SensorAsOutputThing, wire
+from bourn._compat.system import random_bytes
+from bourn.device.board_clock import BoardClock
 from bourn.device.sender import Sender
 from bourn.spool.ram import RamSpool
+from bourn.spool.segments import SegmentSpool
+from bourn.spool.timed import TimedSpool
 from bourn.testing import FaultyNetwork, ManualClock, MemoryHub
 
 SEED = 20261121
@@ -54,6 +60,8 @@ def test_on_a_good_network_everything_is_there_at_once():
     assert (source, epoch, number, sensor, val) == ("s1", world.spool.epoch, 360, "n", 360)
     assert ts == 1700000000000 + HOUR_MS and not world.spool.waiting()
     assert world.network.counters["connections"] == 1
+    world.sender.close()
+    assert world.network.connections == [], "the hub has closed its end on hearing of it"
 
 
 def test_whatever_tcp_may_do_nothing_is_lost_and_nothing_comes_twice():
@@ -115,3 +123,43 @@ def test_a_hub_that_does_not_acknowledge_makes_the_device_keep_everything():
     world.hub.acknowledges = False
     world.run(HOUR_MS // 60)
     assert len(world.hub.readings) == 6 and world.spool.waiting() == 6
+
+
+def test_readings_from_before_the_time_was_known_arrive_with_their_true_time():
+    path = "/tmp/bourn-test-early-%02x%02x%02x%02x" % tuple(random_bytes(4))
+    network = None
+    for run in (1, 2):  # the first run ends before the time is known
+        machine = ManualClock(946684800000)  # a board that believes in 2000
+        clock = BoardClock(machine)
+        if network is None:
+            network = FaultyNetwork(machine)
+            hub = MemoryHub(network)
+        network.clock = machine
+        spool = TimedSpool(SegmentSpool(path), clock)
+        sender = Sender("tcp://hub:7007", "s1", spool, clock, network.connect, poller=network.poller())
+        scheduler = Scheduler(clock, wait=sender.wait)
+        thing = SensorAsOutputThing(Counter(), clock)
+        thing.connect(sender)
+        scheduler.schedule_periodic(thing, 10)
+
+        def go_on(ms, scheduler=scheduler):
+            scheduler.schedule_later_one_time(scheduler.stop, ms // 1000)
+            scheduler.run_forever()
+
+        go_on(95000)
+        assert (hub.readings, hub.gaps, sender.state) == ([], [], "down") and "time" in sender.last_error
+        assert spool.held() == 10 * run
+        if run == 1:
+            sender.close()
+    clock.set(1800000000000)
+    go_on(60000)
+    assert sender.drain(5000) and hub.gaps == [] and hub.holes == hub.duplicates == 0
+    begun = 1800000000000 - 95000  # of the second run
+    second = [begun + 10000 * i for i in range(16)]
+    first = [begun - 90000 + 10000 * i for i in range(10)]  # as late as they can be: its last when the second began
+    assert [reading[4] for reading in hub.readings] == first + second
+    assert spool.counters["estimated"] == 1
+    sender.close()
+    for name in os.listdir(path):
+        os.remove(path + "/" + name)
+    os.rmdir(path)

@@ -26,9 +26,9 @@ class Life:
         self.longest = 0  # that the node would have waited
         self.answered = 0
 
-    def run(self):
+    def run(self, wall=1700000000000):
         """The node, after it has run."""
-        node = Node(self.settings, ManualClock())
+        node = Node(self.settings, ManualClock(wall))
         stop = open_tcp("127.0.0.1", self.door.port)
         while not self.door.link:
             self.door.step()
@@ -150,3 +150,20 @@ def test_a_node_with_nothing_to_sample_waits_for_its_end():
 def test_what_is_wrong_with_the_settings_is_told():
     for argv in ([], ["node", "{"], ["node", "{}"], ["node", '{"sensors": [{"kind": "smell"}]}']):
         assert main(argv) == 2
+
+
+def test_before_the_time_is_known_readings_are_held_and_then_sent():
+    life = Life(40, sensors=[counters("a", 1)], ntp="127.0.0.1")  # nobody answers there
+    report = life.run().report()
+    assert report["appended"] == report["held"] > 5 and report["sent"] == 0
+    assert life.hub.of(wire.DATA) == []
+    again = Life(20, sensors=[counters("b", 1000)], at_once=False, ntp="127.0.0.1")
+    os.rmdir(again.path)
+    again.path, again.settings["outbox"] = life.path, life.path
+    life.hub.close()
+    life.door.close()
+    report = again.run(wall=1800000000000).report()  # a board whose clock was kept
+    assert (report["held"], report["waiting"], report["estimated"]) == (0, 0, 1)
+    readings = [(t0 + dt, val) for _, t0, rs in again.hub.of(wire.DATA) for _, dt, val in rs]
+    assert [val for _, val in readings][:3] == [1, 2, 3] and readings[0][0] < readings[-1][0] <= 1800000000000 + 20000
+    again.close()
