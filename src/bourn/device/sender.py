@@ -238,8 +238,7 @@ class Sender:
         elif kind == wire.NACK:
             if values[0] == self._epoch:
                 self.counters["nacks"] += 1
-                # Which of what was sent still costs credit, the two sides count differently now: a new link knows.
-                self._fail("the hub misses readings from %d on" % values[1])
+                self._fail("the hub misses readings from %d on" % values[1])  # how much credit is left, WELCOME says
         elif kind == wire.CREDIT:
             if self.state == "up":  # else it was given before our HELLO came, which returns it
                 self._credit += values[0]
