@@ -59,10 +59,12 @@ class Node:
         if settings.get("keys"):
             self.sender.prove = prover(settings["keys"], settings["source"])
         self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
+        self._time = None
         if settings.get("ntp"):
             from bourn.device.sntp import TimeLink
 
-            TimeLink(self.clock, settings["ntp"]).keep(self.scheduler)
+            self._time = TimeLink(self.clock, settings["ntp"])
+            self._time.keep(self.scheduler)
         self.things = []
         for sensor in sensors:
             thing = SensorAsOutputThing(sensor, self.clock, policy="skip")
@@ -83,6 +85,8 @@ class Node:
         except KeyboardInterrupt:
             self.sender.last_error = None  # the user's word to stop, as good as the end of `stop`
         self.sender.poller.unregister(stop)
+        if self._time:
+            self._time.close()
         self.sender.drain(self.settings.get("drain_ms", DRAIN_MS))
         self.sender.close()
         if self._lock:

@@ -129,18 +129,19 @@ class TimeLink:
         self.last_error = None
         self.counters["set"] += 1
         self._in_row = 0
-        self._close()
+        self.close()
         return AGAIN_MS
 
     def _fail(self, why, kiss):
         self.last_error = why
         self.counters["failures"] += 1
-        self._close()
+        self.close()
         pause = BACKOFF_CAP_MS if kiss else min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._in_row, 16))
         self._in_row += 1
         return pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
 
-    def _close(self):
+    def close(self):
+        """Forget the question that is under way."""
         if self._socket:
             self._socket.close()
             self._socket = None

@@ -127,7 +127,7 @@ class World:
 
     def close(self):
         self.server.socket.close()
-        self.link._close()
+        self.link.close()
 
 
 def test_a_real_exchange_sets_the_clock_to_the_middle_of_the_way():
