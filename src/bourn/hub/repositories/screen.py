@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from typing import TextIO
@@ -30,8 +31,11 @@ class Screen:
         if len(entries) > LINES:
             lines.append(f"… {len(entries) - LINES} readings more than can be shown are in the journal")
         lines += [_line(entry) for entry in entries[-LINES:]]
-        self._out.write("\n".join(lines) + "\n")
-        self._out.flush()
+        try:
+            self._out.write("\n".join(lines) + "\n")
+            self._out.flush()
+        except BrokenPipeError:  # `bourn run | head`: nobody reads any more, and the hub goes on all the same
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
     def close(self) -> None:
         """Nothing to release."""
