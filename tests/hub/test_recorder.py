@@ -2,16 +2,24 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
 import boto3
 import pytest
-from recordings import joined, source_bytes
+from recordings import joined, sha256, source_bytes
+from s3_stub import S3Stub
 
 from bourn.cli import main
+from bourn.cli.processes import find_micropython
+from bourn.hub.recorder.form import raw
+from bourn.hub.recorder.recording import Recording, Settings
+from bourn.hub.recorder.store import Failure, ObjectStore
+from bourn.hub.recorder.uploader import Rules
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -89,6 +97,85 @@ def test_what_a_command_prints_continues_the_numbers_of_before(tmp_path, s3, see
         assert done.returncode == 0, done.stderr
     stored = objects_of(s3, f"cmd-{seed}/")
     assert joined(stored) == (b"x" * 9999 + b"\n") * 2
+
+
+@pytest.mark.parametrize("interpreter", ["cpython", "micropython"])
+def test_the_example_for_boards_uploads_every_reading_once(tmp_path, interpreter, seed):
+    """The worker's pattern with our threading and queue, against a server that fails half of the time."""
+    program = sys.executable if interpreter == "cpython" else find_micropython()
+    if program is None:
+        pytest.skip("no MicroPython beside this Python; `make test` installs one")
+    path = {"PYTHONPATH": str(ROOT / "src"), "MICROPYPATH": f"{ROOT / 'src'}:{ROOT / 'stdlib'}:.frozen"}
+    rng = random.Random(seed)
+    faults = ["500", "reset", "lost-answer", "truncate", "403"]
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "segments" / "0000-00000000.part").write_bytes(b"from before\n")
+    with S3Stub(lambda method, name: rng.choice(faults) if rng.random() < 0.4 else None) as stub:
+        done = subprocess.run(
+            [program, str(ROOT / "examples" / "record_and_put.py"), f"{stub.address}/bucket/d1", "1050"],
+            cwd=tmp_path, env={**os.environ, **path}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.stdout.endswith("recorded 1050, sent 12 segments, dropped 0\n"), done.stdout + done.stderr
+        stored = {name: found.data for name, found in sorted(stub.objects.items())}
+    before = stored.pop("bucket/d1/0000-00000000.jsonl")
+    assert before == b"from before\n" and os.listdir(tmp_path / "segments") == []
+    assert [name.rsplit("-", 1)[1] for name in stored] == [f"{n:08}.jsonl" for n in range(0, 1050, 100)]
+    lines = [json.loads(line) for data in stored.values() for line in data.splitlines()]
+    assert len(lines) == 1050 and {line[0] for line in lines} == {"noise"}
+    times = [line[1] for line in lines]
+    assert times == sorted(times)
+
+
+def test_a_real_server_takes_parts_and_says_what_does_not_exist(tmp_path, s3, seed):
+    data = source_bytes(0, 20_000_000, 1, seed)
+    (tmp_path / "large").write_bytes(data)
+    store = ObjectStore(f"s3://bucket/parts-{seed}?endpoint={s3}")
+    paced = []
+    etag = store.upload(str(tmp_path / "large"), "n/large", paced.append, sha256(data), False)
+    assert etag.strip('"').endswith("-3") and paced == [8 << 20, 8 << 20, 20_000_000 - (16 << 20)]
+    assert objects_of(s3, f"parts-{seed}/") == {f"parts-{seed}/n/large": data}
+    assert store.upload(str(tmp_path / "large"), "n/large", paced.append, sha256(data), True) == etag  # reads back
+    nowhere = ObjectStore(f"s3://no-such-bucket/p?endpoint={s3}")
+    with pytest.raises(Failure) as wrong:
+        nowhere.upload(str(tmp_path / "large"), "n/large", paced.append, sha256(data), False)
+    assert wrong.value.permanent
+    with pytest.raises(Failure) as gone:
+        ObjectStore("s3://bucket/p?endpoint=http://127.0.0.1:9").upload(
+            str(tmp_path / "large"), "n/large", paced.append, sha256(data), False
+        )
+    assert not gone.value.permanent and not gone.value.alone
+
+
+def test_retry_wakes_a_recorder_that_waits_for_an_hour(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    class Store:
+        allowed, calls = False, 0
+
+        def upload(self, *_):
+            Store.calls += 1
+            if not Store.allowed:
+                raise Failure("403 Forbidden", permanent=True)
+
+    recording = Recording("rec", Settings("n", raw(1), 10, rules=Rules(archive=".plain")), Store())
+    recording.start()
+    recording.recorder.write(b"0123456789" * 3)
+    until = time.monotonic() + 20
+    while not recording.catalogue.meta("pause"):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert run_here("record", "status", "--folder", "rec") == 0
+    said = capsys.readouterr().out
+    assert "cannot be mended by waiting" in said and "403 Forbidden" in said
+    assert run_here("record", "list", "--folder", "rec") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    Store.allowed = True
+    assert run_here("record", "retry", "--folder", "rec") == 0
+    until = time.monotonic() + 20
+    while recording.catalogue.counts().keys() != {"deleted"}:
+        assert time.monotonic() < until, recording.catalogue.counts()
+        time.sleep(0.01)
+    assert recording.close(5) and Store.calls == 4
 
 
 def test_a_wrong_option_says_what_to_do(tmp_path, monkeypatch, capsys):
