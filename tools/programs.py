@@ -4,13 +4,14 @@ Where this is root on a machine with apt they are installed; elsewhere one line 
 to install. Status 0, or 1 where CI=true and a program is missing.
 """
 
+import ctypes.util
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 
-# the packages, the names that the program may have (a dotted one is a module), what is left out without it
+# the packages, the names that the program may have (a dotted one is a module, lib: is a library), what is left out
 PROGRAMS = (
     (
         "chromium fonts-dejavu-core",
@@ -25,12 +26,15 @@ PROGRAMS = (
         "stdlib/ by the tests that ship with CPython",
     ),
     ("strace", ("strace",), "that a commit reaches the disk before its ack"),
+    ("libportaudio2", ("lib:portaudio",), "a microphone, as far as there is one without hardware"),
 )
 
 
 def present(names):
-    """Whether one of the programs is on PATH, or can be imported."""
+    """Whether one of the programs is on PATH, or can be imported, or is a library that can be loaded."""
     for name in names:
+        if name.startswith("lib:") and ctypes.util.find_library(name[4:]):
+            return True
         package = name.rpartition(".")[0]
         if shutil.which(name) or (
             package and importlib.util.find_spec(package) is not None and importlib.util.find_spec(name) is not None

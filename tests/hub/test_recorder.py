@@ -1,5 +1,7 @@
 """End to end: what was played is stored in a real S3 server, byte for byte, and nothing is left here."""
 
+import ctypes.util
+import itertools
 import json
 import os
 import random
@@ -29,7 +31,7 @@ def bourn(folder, *args, timeout=60, stdin=None):
     return subprocess.run(
         [sys.executable, "-m", "bourn.cli", *args],
         cwd=folder,
-        env={**ENV, **{k: v for k, v in os.environ.items() if k.startswith("AWS_")}},
+        env={**ENV, **{k: v for k, v in os.environ.items() if k.startswith(("AWS_", "ALSA_"))}},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -176,6 +178,21 @@ def test_retry_wakes_a_recorder_that_waits_for_an_hour(tmp_path, monkeypatch, ca
         assert time.monotonic() < until, recording.catalogue.counts()
         time.sleep(0.01)
     assert recording.close(5) and Store.calls == 4
+
+
+def test_a_microphone_faster_than_the_disk_loses_nothing_unsaid(tmp_path, monkeypatch):
+    """ALSA's null device gives silence as fast as it is taken: what finds the ten seconds held full is a gap."""
+    if ctypes.util.find_library("portaudio") is None:
+        pytest.fail("CI needs PortAudio") if os.environ.get("CI") == "true" else pytest.skip("no PortAudio")
+    (tmp_path / "asound").write_text("pcm.!default { type null }\nctl.!default { type null }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound"))
+    done = bourn(tmp_path, "record", "--from", "mic:", "--rate", "8000", "--file", "10s", "--for", "1s", "--quiet")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(bourn(tmp_path, "record", "export").stdout)
+    ranges = sorted((one["first"], one["end"]) for one in told["files"] + told["gaps"])
+    assert ranges[0][0] == 0 and all(one[1] == two[0] for one, two in itertools.pairwise(ranges))
+    assert sum(one["end"] - one["first"] for one in told["files"]) >= 8000
+    assert {one["reason"] for one in told["gaps"]} <= {"overflow"}
 
 
 def test_a_wrong_option_says_what_to_do(tmp_path, monkeypatch, capsys):

@@ -146,6 +146,18 @@ def test_a_disk_that_refuses_makes_a_gap_and_no_error(tmp_path, seed):
     assert recorder.recorded + recorder.lost == 36_001
 
 
+def test_frames_that_never_came_are_a_gap_and_the_next_one_is_kept(tmp_path):
+    told = []
+    recorder = recorder_in(tmp_path / "r", raw(4), 100, told)
+    recorder.write(source_bytes(0, 50, 4))
+    recorder.skip(30, "overflow")
+    recorder.write(source_bytes(80, 100, 4))
+    recorder.close()
+    assert [(first, end) for first, end, _ in contents_of(tmp_path / "r")] == [(0, 50), (80, 100)]
+    assert [one[1:4] for one in told if isinstance(one, Gap)] == [(50, 80, "overflow")]
+    assert (recorder.recorded, recorder.lost) == (70, 30)
+
+
 def test_it_syncs_at_intervals_and_before_the_name_says_sealed(tmp_path):
     clock, done = ManualClock(), []
 

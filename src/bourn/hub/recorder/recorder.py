@@ -127,6 +127,7 @@ class Recorder:
             self._seal()
         self._why = reason
         self._lose(frames)
+        self._again_at = 0  # it is not the disk that refused: the next frame is kept
 
     def close(self) -> None:
         """Seal what was begun. It may be written again afterwards."""
