@@ -1,11 +1,22 @@
 """What the hub's tests share."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
 
 import pytest
 from servers import Postgres, free_port, s3_server
+
+
+@pytest.fixture(autouse=True)
+def log_handlers() -> Iterator[None]:
+    """What a command called in this process sets up for logging ends with its test, as its stream does."""
+    logger = logging.getLogger("bourn")
+    before, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,8 @@ def test_the_server_is_killed_again_and_again(tmp_path: Path, monkeypatch: pytes
             if round % 2:
                 bench.settle()
         bench.settle()
-        assert driver.retries > 0 and driver.last_error is None
+        until(lambda: driver.last_error is None, "it is well again")
+        assert driver.retries > 0
         assert by_source(list(repository.read())) == by_source(bench.all())
     finally:
         bench.stop()

@@ -14,7 +14,7 @@ def test_cut_and_half_open_links_lose_nothing_and_store_nothing_twice(tmp_path: 
     """Acknowledged ⊆ stored ⊆ sent, none twice, each source in its order; and at the end all of them are equal."""
     config = tmp_path / "sensors.toml"
     config.write_text("".join(f'[[sensor]]\nname = "{n}"\nkind = "counter"\nevery = "0.01"\n' for n in NAMES))
-    more = ("--outbox", "out", "--micropython", "none")
+    more = ("--outbox", "out")
     with hub(tmp_path, "--no-web") as running:
         port = int(url_of(running).rpartition(":")[2])
         with (

@@ -17,7 +17,7 @@ import select
 import sys
 
 from bourn._compat.files import Files
-from bourn._compat.system import runtime
+from bourn._compat.system import collect_early, runtime
 from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
 from bourn.device.sensors import make_sensor
@@ -106,6 +106,7 @@ class Node:
 
 def main(argv) -> int:
     """Run a node from the command line; the exit status."""
+    collect_early()
     try:
         node = Node(json.loads("".join(argv[1:])))
     except (IndexError, KeyError, ValueError, TypeError, ImportError, OSError) as e:
