@@ -41,8 +41,9 @@ def new_lock():
 def collect_early():
     """Let garbage be collected long before it fills the heap, where that can be said; for programs, not for modules.
 
-    MicroPython collects when the heap is full. By then what is kept (the readings on their way, each a small tuple) lies
-    spread between the garbage of 2 MB, and there is no room for a list of a thousand. Collected early it lies together.
+    MicroPython collects when the heap is full. By then what is kept (the readings on their way, each a small tuple)
+    lies spread between the garbage of 2 MB, and there is no room for a list of a thousand. Collected early it lies
+    together.
     """
     import gc
 
