@@ -230,6 +230,18 @@ def test_the_recorder_goes_on_without_the_catalogue(opened, tmp_path):
     other.close()
 
 
+def test_a_gap_is_told_also_where_the_hand_over_is_full(opened):
+    recording = opened()
+    for _ in range(HAND_OVER):
+        recording.recorder.write(source_bytes(0, 100, 4))
+    recording.recorder.skip(7, "overflow")
+    recording.recorder.close()
+    assert recording.keeper.overflows > HAND_OVER // 2 and recording.recorder.lost == 7
+    recording.keeper.step()
+    assert [one[1:4] for one in recording.catalogue.gaps()] == [(HAND_OVER * 100, HAND_OVER * 100 + 7, "overflow")]
+    assert len(recording.catalogue.rows("state = 'sealed'")) == HAND_OVER
+
+
 def test_orphans_are_adopted_or_removed_by_rule(opened, tmp_path):
     folder = tmp_path / "rec"
     recording = opened()

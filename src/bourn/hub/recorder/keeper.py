@@ -7,6 +7,7 @@ import os
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -76,6 +77,7 @@ class Keeper:
         self._wall = wall or Clock().wall
         self._told: queue.Queue[Any] = queue.Queue(maxsize=HAND_OVER)
         self._unheard: list[Any] = []  # taken from the queue, and not in the catalogue yet; at most HAND_OVER
+        self._late: deque[Gap] = deque(maxlen=HAND_OVER)  # beyond it the hole in the numbers tells, without a reason
         self._rescan = False
         self._sealed = 0
         self._stop = threading.Event()
@@ -101,11 +103,16 @@ class Keeper:
             if what is not None:
                 self.overflows += 1
                 self._rescan = True
+            if isinstance(what, Gap):  # no folder tells of it
+                self._late.append(what)
 
     def _run(self) -> None:
         while True:
             try:
-                self._unheard.append(self._told.get(timeout=self._wait_s()))
+                if len(self._unheard) < HAND_OVER:
+                    self._unheard.append(self._told.get(timeout=self._wait_s()))
+                else:  # the catalogue refuses for long: what comes now finds the queue full
+                    self._stop.wait(RETRY_S)
             except queue.Empty:
                 self._wall()  # something is due by itself
             except Exception as e:
@@ -143,6 +150,9 @@ class Keeper:
                 self._unheard.append(self._told.get_nowait())
             except queue.Empty:
                 break
+        while self._late:
+            self._catalogue.gap(self._late[0])
+            self._late.popleft()
         while self._unheard:
             what = self._unheard[0]
             if isinstance(what, Opened):
