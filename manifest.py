@@ -82,6 +82,7 @@ if options.device:
             "device/connections/tcp.py",
             "device/connections/tls.py",
             "device/connections/unix.py",
+            "device/dial.py",
             "device/framing.py",
             "device/log.py",
             "device/mqtt.py",

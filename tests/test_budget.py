@@ -131,7 +131,7 @@ def used():
     return gc.mem_alloc()
 
 import errno, select
-import bourn.clock, bourn._compat.system, bourn.device.connections.tcp
+import bourn.clock, bourn._compat.system, bourn.device.dial
 used()
 before = used()
 import bourn.device.mqtt

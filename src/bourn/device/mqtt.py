@@ -14,7 +14,7 @@ from collections import deque
 from bourn._compat.system import random_bytes
 from bourn.clock import Clock
 from bourn.device import mqtt_packet
-from bourn.device.connections.tcp import open_tcp
+from bourn.device.dial import open_tcp
 
 BACKOFF_MS = 200  # the first pause after a failure; doubled up to 10 s, and of it a random half, so that a fleet
 # does not come back at once

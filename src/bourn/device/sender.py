@@ -10,7 +10,7 @@ One thread, nothing blocks: `wait` is what the scheduler waits with, and while t
 import errno
 import select
 
-from bourn import wire
+import bourn.wire as wire  # noqa: PLR0402 - `from bourn` loads names.py on MicroPython: 2.5 KB
 from bourn._compat.system import random_bytes, runtime
 from bourn.clock import Clock
 from bourn.device.connections import check_url, open_connection, opens_once, socket_interest
@@ -77,8 +77,7 @@ class Sender:
         self._highest = 0  # the last number sent of that epoch
         self._hub = None
         self._shared = False
-        self._credit = 0  # readings that may be sent now
-        self._wanted = 0  # readings asked for with WANT and not granted yet
+        self._credit = self._wanted = 0  # readings that may be sent now; those asked for by WANT and not granted yet
         self._attempts = 0  # failures since the last WELCOME
         self._retry_at = self.clock.now()
         self._heard_at = 0
@@ -214,7 +213,7 @@ class Sender:
         if self._channel is None or self._decoder is None:
             return
         try:
-            data = self._channel.recv(4096)
+            data = self._channel.recv(512)  # some acks; a small heap has no 4 KB in one piece
         except OSError as e:
             if e.args[0] == errno.EAGAIN:  # a bell was rung for something else: there is room again
                 return

@@ -18,7 +18,7 @@ _HEADER = ">4s8sQ"
 HEADER_BYTES = 24
 RECORD_BYTES = 9  # what a record takes beside its JSON
 MAX_RECORD = 65536 - 256  # bytes of one record as JSON: it has to fit a wire frame
-BLOCK = 2048  # bytes read at once; a longer record is read whole
+BLOCK = 512  # bytes read at once; a longer record is read whole
 DATA = 68  # "D": the JSON is the record
 GAP = 71  # "G": the JSON is [last, reason]; such a record is alone in its file
 

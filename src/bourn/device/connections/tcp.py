@@ -1,7 +1,6 @@
 """The connection over TCP: `tcp://host:port`."""
 
-import errno
-import socket
+from bourn.device.dial import open_tcp
 
 
 def split_url(url: str):
@@ -24,18 +23,3 @@ def open_link(url: str):
     """A socket that is connecting to the hub at `url`. OSError."""
     host, port = split_url(url)
     return open_tcp(host, port)
-
-
-def open_tcp(host: str, port: int):
-    """A socket that is connecting to `host`; the name look-up blocks, the rest does not. OSError."""
-    info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
-    s = socket.socket(info[0], socket.SOCK_STREAM)
-    s.setblocking(False)
-    try:
-        s.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: a small frame must not wait for an ack of the last one
-        s.connect(info[-1])
-    except OSError as e:
-        if e.args[0] != errno.EINPROGRESS:
-            s.close()
-            raise
-    return s
