@@ -40,7 +40,7 @@ def section() -> str:
             rows.append(f"| {what} | {resident(Path(folder), modules, more):,} |")
     return (
         "\n".join(rows)
-        + "\n\nDebian's MicroPython 1.25 for this machine (64-bit, where objects take twice as much), heap 768k; `VmRSS`."
+        + "\n\nDebian's MicroPython 1.25 for this machine (64-bit, objects twice as large), heap 768k; `VmRSS`."
     )
 
 

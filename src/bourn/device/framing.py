@@ -2,7 +2,7 @@
 
 import json
 
-import bourn.wire as wire  # noqa: PLR0402 - `from bourn` loads names.py on MicroPython: 2.5 KB
+import bourn.wire as wire  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn.spool import Gap
 
 FRAME_BYTES = 8192  # of one DATA frame: what a small board can spare; a longer single reading goes alone

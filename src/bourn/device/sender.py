@@ -10,7 +10,7 @@ One thread, nothing blocks: `wait` is what the scheduler waits with, and while t
 import errno
 import select
 
-import bourn.wire as wire  # noqa: PLR0402 - `from bourn` loads names.py on MicroPython: 2.5 KB
+import bourn.wire as wire  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn._compat.system import random_bytes, runtime
 from bourn.clock import Clock
 from bourn.device.connections import check_url, open_connection, opens_once, socket_interest

@@ -89,6 +89,10 @@ class Segment:
             while at < self.next and (entries is None or len(entries) < limit):
                 body = self._record_at(data, start)
                 if body is None:  # perhaps only cut by the block: read on from here, the whole record if it is long
+                    if len(data) - start < 4:  # not even its length is here
+                        file.seek(offset)
+                        data = file.read(4)
+                        start = 0
                     length = struct.unpack(">I", data[start : start + 4])[0] if len(data) - start >= 4 else 0
                     file.seek(offset)
                     start = 0

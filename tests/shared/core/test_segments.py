@@ -1093,3 +1093,13 @@ def test_power_cut_again_while_it_opens():
                     check_data(kept, run.accepted)
                     for place, what in entries:
                         assert place in places or what == run.trying
+
+
+def test_a_long_record_whose_length_is_cut_by_the_block_is_read_whole():
+    for n in list(range(470, 512)) + list(range(2006, 2048)):  # for blocks of 512 and of 2048 bytes
+        with Folder() as folder:
+            spool = spool_at(folder, max_bytes=1 << 16, segment_bytes=8192)
+            records = [["x" * n], ["y" * 3000], [1]]
+            for one in records:
+                spool.append(one)
+            assert [one for _, one in spool.read(None, 10)] == records, n
