@@ -1,7 +1,7 @@
 """The three sizes of device, on 32-bit ARM with their heaps, as .mpy, against a real broker and a real hub.
 
 What each set weighs: the .mpy files that its program loads, and the heap that is gone once they are loaded. Ceilings
-only go down; where one is above the design's budget, its line says so (docs/decisions/0013-what-a-device-costs.md).
+only go down; where one is above the design's budget, its line says so (docs/decisions/0014-what-a-device-costs.md).
 """
 
 from __future__ import annotations
