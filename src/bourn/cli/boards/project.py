@@ -21,7 +21,7 @@ MicroPython runs this file whenever the board gets power. What the hub has not o
 import gc
 import json
 
-from bourn.device.log import get_logger, initialize_logging
+from bourn.device.log import close_logging, get_logger, initialize_logging
 from bourn.device.sender import Sender
 from bourn.grid import phase_of
 from bourn.scheduler import Scheduler
@@ -85,7 +85,11 @@ if settings.get("wifi"):  # nobody waits for it: the sender tries until there is
 
 scheduler.schedule_recurring(report, 10)
 scheduler.schedule_later_one_time(report, 1)
-scheduler.run_forever()
+try:
+    scheduler.run_forever()
+finally:  # a Ctrl-C, as from `bourn board`: what waits goes to flash, and so do the log's last lines
+    sender.close()
+    close_logging()
 '''
 
 README = """\
