@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from processes import check_complete, count, finish, hub, until
 from servers import free_port, mosquitto
-from test_tls import node
+from test_tls_connection import node
 
 from bourn.cli.certificate import make_certificate
 

@@ -3,9 +3,11 @@
 import os
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from servers import free_port, mosquitto
@@ -41,7 +43,9 @@ def certificates(tmp_path_factory):
         openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signed)
     for path in folder.iterdir():
         path.chmod(0o644)  # the broker may run as another user
-    for parent in [folder, *folder.parents[:2]]:
+    for parent in [folder, *folder.parents]:
+        if parent == Path(tempfile.gettempdir()):
+            break
         parent.chmod(parent.stat().st_mode | 0o011)
     return folder
 
