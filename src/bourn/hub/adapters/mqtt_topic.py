@@ -67,6 +67,7 @@ def _why_not() -> str:
 class MqttWriter:
     """A sink that publishes each event (text, bytes, a number or None) on one topic or several, each with its QoS.
 
+    Events are published in their order once the connection stands; paho sends those given while it connects first.
     `sent` counts what the broker has acknowledged (QoS 0: what has left), `dropped` what had no place in the queue of
     10,000 or was there when the end had waited `close_s`; `last_error` is the last word of a broker that refuses, or
     why it cannot be reached or trusted; None while it is connected. TypeError for an event of another type: put
