@@ -48,6 +48,7 @@ FULL = f"All {MAX_STREAMS} places for open pages are taken: close one, or ask /a
 _FILES = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
+    "parts.js": "text/javascript; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "topology.js": "text/javascript; charset=utf-8",
