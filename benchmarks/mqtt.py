@@ -38,6 +38,11 @@ OURS = {
     "window": "ours, `step`, a window of 32",
     "threads": "ours, `ThreadClient`, 4 threads",
 }
+LIMIT = {
+    "bare1": "a bare socket: one packet made beforehand, its ack, the next",
+    "bare32": "a bare socket: 32 packets in a write, their acks, the next",
+}
+OF = {"one": "bare1", "window": "bare32", "threads": "bare32"}
 
 
 def fetch(micropython: list[str], folder: Path) -> str:
@@ -84,7 +89,7 @@ def rate(micropython: list[str], peers: Path, what: str, port: int, n: int) -> f
     """Messages per second that the broker has acknowledged."""
     out, _ = start(micropython, peers, what, port, n).communicate(timeout=600)
     word, done, took = out.splitlines()[-1].split()
-    assert word == "done" and int(done) == n, out
+    assert word == "done" and n - 32 < int(done) <= n, out  # whole windows of a bare socket
     return int(done) / float(took)
 
 
@@ -133,15 +138,17 @@ def section() -> str:
         best: dict[str, float] = {}
         with mosquitto(folder, port):
             for _ in range(ROUNDS):
-                for what in OURS:
+                for what in (*OURS, *LIMIT):
                     best[what] = max(best.get(what, 0), rate(micropython, peers, what, port, MESSAGES))
             theirs = rate(micropython, peers, "simple", port, PEER_MESSAGES) if origin else None
-        lines = ["| QoS 1, 40 bytes, mosquitto on this machine | messages/s | against umqtt.simple |", "|---|---|---|"]
-        for what, title in OURS.items():
+        head = "| QoS 1, 40 bytes, mosquitto on this machine | messages/s | of a bare socket's | against umqtt.simple |"
+        lines = [head, "|---|---|---|---|"]
+        for what, title in (OURS | LIMIT).items():
             ratio = f"{best[what] / theirs:,.0f}" if theirs else "–"
-            lines.append(f"| {title} | {best[what]:,.0f} | {ratio} |")
+            share = f"{best[what] / best[OF[what]]:.0%}" if what in OF else "-"
+            lines.append(f"| {title} | {best[what]:,.0f} | {share} | {ratio} |")
         if theirs:
-            lines.append(f"| umqtt.simple | {theirs:,.0f} | 1 |")
+            lines.append(f"| umqtt.simple | {theirs:,.0f} | - | 1 |")
         lines += ["", "| the broker is killed and is back at once | what becomes of the messages |", "|---|---|"]
         lines.append(f"| ours, `step` | {through_a_restart(micropython, peers, 'paced', folder)} |")
         if (peers / "umqtt" / "robust.py").exists():

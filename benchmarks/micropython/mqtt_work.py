@@ -97,10 +97,35 @@ def peer(module, port, n):
     return n, time.time() - began
 
 
+def bare(window, port, n):
+    """No client: packets made beforehand, `window` of them in a write, until as many bytes of acks have come.
+
+    What this broker and this machine allow an interpreter that blocks in `recv` and does nothing else.
+    """
+    import socket
+
+    s = socket.socket()
+    s.setsockopt(6, 1, 1)  # TCP_NODELAY
+    s.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+    s.write(b"\x10\x10\0\4MQTT\4\2\0\0\0\4bare")  # CONNECT, clean, no keep-alive
+    assert s.read(4) == b"\x20\2\0\0"
+    head = bytes((0x32, 4 + len(TOPIC) + len(PAYLOAD), 0, len(TOPIC))) + TOPIC.encode()
+    packets = b"".join([head + bytes((0, 1 + i)) + PAYLOAD for i in range(window)])
+    began = time.time()
+    for _ in range(n // window):
+        s.write(packets)
+        s.read(4 * window)
+    took = time.time() - began
+    s.close()
+    return n // window * window, took
+
+
 def main(what, port, n):
     """Do it; the line that tells."""
     if what in ("simple", "robust"):
         done, took = peer(what, port, n)
+    elif what in ("bare1", "bare32"):
+        done, took = bare(int(what[4:]), port, n)
     else:
         client, began = {"one": one_at_a_time, "window": window, "threads": threads, "paced": paced}[what](port, n)
         took = time.time() - began
