@@ -31,6 +31,7 @@ MESSAGES = 20_000
 PEER_MESSAGES = 100  # it manages some twenty a second
 RESTART_MESSAGES = 100
 RESTART_AT = 40  # messages, after which the broker is killed
+HEAP = "384k"  # a Linux board's; in 4 MB the allocator spends 75 % of the time looking for room among 130,000 blocks
 LIMIT_S = 30  # for the whole run through a restart
 FETCH_S = 60
 OURS = {
@@ -39,8 +40,8 @@ OURS = {
     "threads": "ours, `ThreadClient`, 4 threads",
 }
 LIMIT = {
-    "bare1": "a bare socket: one packet made beforehand, its ack, the next",
-    "bare32": "a bare socket: 32 packets in a write, their acks, the next",
+    "bare1": "a bare socket, one packet made beforehand at a time",
+    "bare32": "a bare socket, 32 of them on their way",
 }
 OF = {"one": "bare1", "window": "bare32", "threads": "bare32"}
 
@@ -80,7 +81,7 @@ def has_pip() -> bool:
 def start(micropython: list[str], peers: Path, what: str, port: int, n: int) -> subprocess.Popen[str]:
     """The program."""
     path = f"{ROOT / 'src'}:{ROOT / 'stdlib'}:{peers}:.frozen"
-    command = [*micropython, "-X", "heapsize=4m", PROGRAM, what, str(port), str(n)]
+    command = [*micropython, "-X", f"heapsize={HEAP}", PROGRAM, what, str(port), str(n)]
     env = {**os.environ, "MICROPYPATH": path}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
 
@@ -89,7 +90,7 @@ def rate(micropython: list[str], peers: Path, what: str, port: int, n: int) -> f
     """Messages per second that the broker has acknowledged."""
     out, _ = start(micropython, peers, what, port, n).communicate(timeout=600)
     word, done, took = out.splitlines()[-1].split()
-    assert word == "done" and n - 32 < int(done) <= n, out  # whole windows of a bare socket
+    assert word == "done" and int(done) == n, out
     return int(done) / float(took)
 
 
@@ -154,4 +155,10 @@ def section() -> str:
         if (peers / "umqtt" / "robust.py").exists():
             lines.append(f"| umqtt.robust | {through_a_restart(micropython, peers, 'robust', folder)} |")
     said = f"umqtt: {origin}." if origin else "umqtt could not be had (neither by mip nor from PyPI): without it."
-    return "\n".join([f"MicroPython for x86-64, best of {ROUNDS} rounds of {MESSAGES:,} messages. {said}", "", *lines])
+    return "\n".join(
+        [
+            f"MicroPython for x86-64, a heap of {HEAP}, best of {ROUNDS} rounds of {MESSAGES:,} messages. {said}",
+            "",
+            *lines,
+        ]
+    )
