@@ -13,9 +13,11 @@ from typing import Any
 
 from bourn.hub.connections import MakeLink
 from bourn.hub.connections.unix import BACKLOG, UnixListener, bind, check_free, path_of
-from bourn.shared_ring import SharedRing, make_memory
+from bourn.shared_ring import UP_BYTES, SharedRing, make_memory
 
 __all__ = ["check_free", "listen"]
+
+PIECE_BYTES = UP_BYTES // 8  # taken out of the ring at once
 
 
 class SharedMemoryTransport(asyncio.Transport):
@@ -38,12 +40,12 @@ class SharedMemoryTransport(asyncio.Transport):
         """The sensor wrote something, made room, or is gone."""
         ring = self._ring
         try:
-            pieces = ring.pieces()
-            try:
-                for piece in pieces:
-                    self._protocol.data_received(piece)
-            finally:
-                ring.free(pieces)
+            for piece in ring.pieces():
+                with piece:  # bit by bit: the sensor writes on while the rest is decoded
+                    for at in range(0, len(piece), PIECE_BYTES):
+                        bit = piece[at : at + PIECE_BYTES]
+                        self._protocol.data_received(bit)
+                        ring.free([bit])
         except OSError as e:
             self._lose(e)
             return
