@@ -116,10 +116,12 @@ async def end_to_end(
         return hub.stored / seconds, statistics.median(latencies) * 1000, p99 * 1000
 
 
-def plain_sqlite(total: int) -> float:
-    """Rows per second of the usual way: one INSERT and commit each, sqlite3's defaults."""
+def plain_sqlite(total: int, *pragmas: str) -> float:
+    """Rows per second of the usual way: one INSERT and commit each, with sqlite3's defaults but for `pragmas`."""
     with tempfile.TemporaryDirectory() as folder:
         db = sqlite3.connect(os.path.join(folder, "plain.db"))
+        for pragma in pragmas:
+            db.execute(f"PRAGMA {pragma}")
         db.execute("CREATE TABLE reading (ts, sensor, val)")
         began = time.perf_counter()
         for i in range(total):
@@ -162,8 +164,10 @@ PROTOTYPE = {(5, 1): 3_900, (5, 5): 15_100, (5, 100): 111_000, (5, 1000): 178_00
 def rows() -> list[tuple[str, float, float | None, float | None, int | None]]:
     """(what, readings per second, median ms, p99 ms, the prototype's), the plain way first."""
     plain = plain_sqlite(2000)
+    synced = plain_sqlite(2000, "journal_mode = wal", "synchronous = full")
     table: list[tuple[str, float, float | None, float | None, int | None]] = [
-        ("sqlite3, one INSERT and commit each, in one process, no network", plain, None, None, None)
+        ("sqlite3, one INSERT and commit each, in one process, no network", plain, None, None, None),
+        ("the same with WAL and synchronous FULL, as the journal has it", synced, None, None, None),
     ]
     for sensors, in_flight, total, frame, network in (
         (1, 1, 4_000, 1, False),
