@@ -46,6 +46,7 @@ boards: .venv/.dev ## .mpy bundles for boards in dist/boards/, their sizes in do
 tools: .venv/.dev
 	@$(BIN)/python tools/interpreters.py
 	@$(BIN)/python tools/programs.py
+	@$(BIN)/python tools/azurite.py
 
 clean: ## remove what make set up and what the tools wrote, but no readings
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -107,7 +107,7 @@ THIRD_PARTY = {
     "prometheus_client": ["hub/metrics.py"],
     "polars": ["hub/adapters/frames.py"],
     "matplotlib": ["cli/plot.py"],
-    "obstore": ["hub/repositories/object_store.py", "hub/recorder/store.py"],
+    "obstore": ["hub/buckets.py"],
     "psycopg": ["hub/adapters/postgres_table.py", "hub/repositories/postgresql.py"],
     "pyarrow": ["hub/repositories/parquet_table.py"],
     "cryptography": ["cli/certificate.py"],

@@ -25,6 +25,7 @@ PROGRAMS = (
         ("test.lock_tests",),
         "stdlib/ by the tests that ship with CPython",
     ),
+    ("npm", ("npm",), "the page's chart library, and the emulator of Azure's object store"),
     ("strace", ("strace",), "that a commit reaches the disk before its ack"),
     ("libportaudio2", ("lib:portaudio",), "a microphone, as far as there is one without hardware"),
 )

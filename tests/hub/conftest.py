@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from servers import Postgres, free_port, s3_server
+from servers import Postgres, azure_server, free_port, google_account, s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +23,28 @@ def log_handlers() -> Iterator[None]:
 def s3() -> Iterator[str]:
     """The address of a server that speaks S3, for the session."""
     with s3_server(free_port()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def google(s3: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a server that speaks as much of Google's XML API as it shares with S3.
+
+    obstore's client for Google speaks that API, and of the emulators that there are as packages none knows it:
+    fake-gcs-server refuses its PUT, gcp-storage-emulator has neither its listing nor its uploads in parts. How Google
+    differs (other ETags of what came in parts) is up to the tests.
+    """
+    account = tmp_path_factory.mktemp("google") / "account.json"
+    google_account(account)
+    os.environ["GOOGLE_SERVICE_ACCOUNT"] = str(account)
+    os.environ["GOOGLE_BEARER_TOKEN"] = "test"  # else that account's would be asked for, at Google
+    return s3
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[str]:
+    """The address of Azurite, for the session."""
+    with azure_server(free_port()) as address:
         yield address
 
 

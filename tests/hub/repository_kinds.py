@@ -97,10 +97,9 @@ class Place:
         server: Postgres = self._request.getfixturevalue("postgres")
         return server
 
-    @property
-    def s3(self) -> str:
-        """The address of the session's S3 server, which has a bucket called "bucket"."""
-        address: str = self._request.getfixturevalue("s3")
+    def server(self, name: str) -> str:
+        """The address of the session's `s3`, `google` or `azure`, each with a bucket called "bucket"."""
+        address: str = self._request.getfixturevalue(name)
         return address
 
     @property
@@ -167,8 +166,18 @@ def in_files(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
     return repository, lambda: list(repository.read())
 
 
-def in_objects(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
-    repository = objects_in_store(f"s3://bucket/{place.table}?endpoint={place.s3}&form=parquet&rows=20&age=0")
+def in_s3(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = objects_in_store(f"s3://bucket/{place.table}?endpoint={place.server('s3')}&form=parquet&rows=20&age=0")
+    return repository, lambda: list(repository.read())
+
+
+def in_google(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = objects_in_store(f"gs://bucket/{place.table}?endpoint={place.server('google')}&rows=20&age=0")
+    return repository, lambda: list(repository.read())
+
+
+def in_azure(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = objects_in_store(f"az://bucket/{place.table}?endpoint={place.server('azure')}&rows=20&age=0")
     return repository, lambda: list(repository.read())
 
 
@@ -181,7 +190,9 @@ KINDS = {
     "postgresql": in_postgresql,
     "parquet": in_parquet,
     "file": in_files,
-    "s3": in_objects,
+    "s3": in_s3,
+    "gs": in_google,
+    "az": in_azure,
 }
 LASTING = [kind for kind in KINDS if kind not in ("memory", "a list", "screen")]
 

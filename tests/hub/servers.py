@@ -1,7 +1,12 @@
 """Real servers on free ports of the loopback interface, for one test session; a missing one is a failure in CI only."""
 
+import base64
 import contextlib
+import hashlib
+import hmac
+import http.client
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -10,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import psutil
@@ -97,6 +103,59 @@ def s3_server(port, bucket="bucket"):
         address = f"http://127.0.0.1:{port}"
         boto3.client("s3", endpoint_url=address, region_name="us-east-1").create_bucket(Bucket=bucket)
         yield address
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def google_account(path):
+    """Write what Google gives for a service account, with a key of its own that can sign URLs."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    told = {"type": "service_account", "client_email": "test@example.org", "private_key_id": "1"}
+    path.write_text(json.dumps({**told, "private_key": key.decode()}))
+
+
+AZURE_ACCOUNT = "devstoreaccount1"  # Azurite's, with the key that its documentation tells
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextlib.contextmanager
+def azure_server(port, container="bucket"):
+    """Azurite, with one container that anybody may read; gives its address, and puts a key for it into the environment.
+
+    https://learn.microsoft.com/en-us/rest/api/storageservices/authorize-with-shared-key says how a request is signed.
+    """
+    script = Path(__file__).resolve().parents[2] / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+    node = shutil.which("node")
+    if node is None or not script.exists():
+        missing("azurite")
+    os.environ["AZURE_STORAGE_ACCOUNT_NAME"] = AZURE_ACCOUNT
+    os.environ["AZURE_STORAGE_ACCOUNT_KEY"] = AZURE_KEY
+    quiet = ["--silent", "--disableTelemetry", "--inMemoryPersistence"]
+    command = [node, str(script), "--blobHost", "127.0.0.1", "--blobPort", str(port), *quiet]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        headers = {
+            "x-ms-blob-public-access": "container",
+            "x-ms-date": formatdate(usegmt=True),
+            "x-ms-version": "2021-08-06",
+        }
+        told = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
+        text = "PUT" + "\n" * 12 + told + f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{container}\nrestype:container"
+        signed = base64.b64encode(hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256)).decode()
+        headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{signed}"
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
+        link.request("PUT", f"/{AZURE_ACCOUNT}/{container}?restype=container", headers=headers)
+        answer = link.getresponse()
+        assert answer.status == 201, answer.read()
+        link.close()
+        yield f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
     finally:
         process.kill()
         process.wait(30)

@@ -135,7 +135,7 @@ def test_an_object_store_that_comes_late_and_goes_away(
     monkeypatch.setattr(driver_module, "BACKOFF_S", (0.05,))
     from bourn.hub.repositories import object_store
 
-    monkeypatch.setattr(object_store, "RETRY", {**object_store.RETRY, "max_retries": 0})
+    monkeypatch.setattr(object_store, "TRIES", 0)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     port = free_port()
