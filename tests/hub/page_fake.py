@@ -144,8 +144,11 @@ class FakeHub:
 class Served:
     """`with Served(hub) as served:` the page is at `served.url` until `served.close()` or the end of the block."""
 
-    def __init__(self, hub: FakeHub, port: int = 0, token: str = TOKEN, period_s: float = 0.05) -> None:
+    def __init__(
+        self, hub: FakeHub, port: int = 0, token: str = TOKEN, period_s: float = 0.05, monitor: Any = None
+    ) -> None:
         self._hub = hub
+        self._monitor = monitor
         self._arguments = ("127.0.0.1", port, token)
         self._period_s = period_s
         self._loop = asyncio.new_event_loop()
@@ -155,7 +158,9 @@ class Served:
 
     def __enter__(self) -> "Served":
         self._thread.start()
-        self._page = self.run(lambda: serve_page(self._hub, *self._arguments, period_s=self._period_s))
+        self._page = self.run(
+            lambda: serve_page(self._hub, *self._arguments, period_s=self._period_s, monitor=self._monitor)
+        )
         self.url = self._page.url
         return self
 

@@ -18,18 +18,25 @@ from servers import free_port, mosquitto
 
 from bourn.hub.control_file import Control, kept_token, read_control
 from bourn.hub.hub import Hub
-from bourn.hub.metrics import FIGURES, exposition
+from bourn.hub.metrics import FIGURES, RECORDING_FIGURES, exposition
+from bourn.hub.recorder.form import raw
+from bourn.hub.recorder.recording import Recording, Settings
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "metrics.md"
 
 
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    """A hub with a sensor, a repository, a broker and one refused link."""
+    """A hub with a sensor, a repository, a broker, one refused link, and a recording beside it."""
     folder = tmp_path_factory.mktemp("metrics")
     port = free_port()
     foreign = f"mqtt+json://127.0.0.1:{port}/{{source}}/{{sensor}}"
-    options = ("--csv-file", "out.csv", "--network-in-flight", "5", "--listen", foreign)
+    recording = Recording(str(folder / "rec"), Settings("rec", raw(4), 100), None)
+    recording.recorder.write(bytes(4 * 250))
+    recording.recorder.skip(50, "overflow")
+    recording.recorder.write(bytes(4))
+    recording.keeper.step()
+    options = ("--csv-file", "out.csv", "--network-in-flight", "5", "--listen", foreign, "--recordings", "rec")
     with mosquitto(folder, port), hub(folder, *options) as program:
         url = url_of(program)
         with sensors(folder, url, "--num-sensors", "1", "--every", "0.1", "--micropython", "none"):
@@ -38,6 +45,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
             found = read_control(str(folder / "j.db"))
             assert found is not None
             yield found
+    recording.close()
 
 
 async def refused(url: str) -> None:
@@ -68,7 +76,7 @@ def test_what_is_served_is_what_is_documented(control: Control) -> None:
         served[name] = (family.type, ", ".join(sorted(labels.pop())))
         assert family.documentation
     assert served == documented()
-    assert set(served) == {figure.name for figure in FIGURES}
+    assert set(served) == {figure.name for figure in (*FIGURES, *RECORDING_FIGURES)}
 
 
 def test_the_figures_are_the_hubs(control: Control) -> None:
@@ -77,6 +85,9 @@ def test_the_figures_are_the_hubs(control: Control) -> None:
     assert figures["bourn_repository_up", "csv:out.csv"] == 1
     assert figures["bourn_in_flight_limit",] == 5
     assert figures["bourn_journal_failing",] == 0
+    assert figures["bourn_recording_files", "rec", "sealed"] == 3
+    assert figures["bourn_recording_lost_frames_total", "rec"] == 50 and figures["bourn_recording_gaps", "rec"] == 1
+    assert figures["bourn_recording_disk_bytes", "rec"] == 1004
     assert figures["bourn_journal_readings",] >= figures["bourn_source_acknowledged_total", "s1"] > 5
     assert figures["bourn_readings_stored_total",] == figures["bourn_journal_readings",]
     assert sum(value for name, value in figures.items() if name[0] == "bourn_links_refused_total") == 1
@@ -85,7 +96,7 @@ def test_the_figures_are_the_hubs(control: Control) -> None:
 def test_openmetrics_where_it_is_asked_for(control: Control) -> None:
     answer = scrape(control, "application/openmetrics-text; version=1.0.0")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert len(list(parse_openmetrics(answer.text))) == len(FIGURES)
+    assert len(list(parse_openmetrics(answer.text))) == len(FIGURES) + len(RECORDING_FIGURES)
 
 
 def test_metrics_want_the_token_and_healthz_does_not(control: Control) -> None:

@@ -22,6 +22,7 @@ from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_con
 from bourn.cli.connections import BROKER, CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
 from bourn.cli.hub_config import RepositorySettings, load_repositories, use_config
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
+from bourn.cli.recordings import Watched
 from bourn.hub.keys import KeysError
 from bourn.hub.recorder.catalogue import CatalogueError
 from bourn.spool.sqlite import JournalError, Limits
@@ -154,6 +155,7 @@ def run(
     log_to_plot: LogToPlot = False,
     web: Web = None,
     no_web: NoWeb = False,
+    recordings: Watched = None,
     journal_bytes: JournalBytes = None,
     keep: Keep = None,
     hold: Hold = None,
@@ -182,6 +184,7 @@ def run(
         limits_of(journal_bytes, keep, hold, when_full),
     )
     hub.repositories = load_repositories(config)
+    hub.recordings = recordings or []
     interpreter = _interpreter(micropython) if wiring.micropython else None
     asyncio.run(_main(hub, None, sensors, outbox, interpreter, _duration(seconds, "--for"), wiring.threads))
 
@@ -199,6 +202,7 @@ def hub(
     web: Web = None,
     no_web: NoWeb = False,
     web_token_file: WebTokenFile = None,
+    recordings: Watched = None,
     journal_bytes: JournalBytes = None,
     keep: Keep = None,
     hold: Hold = None,
@@ -229,6 +233,7 @@ def hub(
     )
     plan.token_file = web_token_file
     plan.repositories = load_repositories(config)
+    plan.recordings = recordings or []
     plan.require_keys = require_keys
     asyncio.run(_main(plan, None, [], "", None, _duration(seconds, "--for")))
 
@@ -372,6 +377,7 @@ class HubPlan:
         self.require_keys = False
         self.token_file: str | None = None
         self.repositories: list[RepositorySettings] = []  # of the configuration file
+        self.recordings: list[str] = []
         self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
         self.plot = plot or web is not None
         if no_web and self.plot:
@@ -411,6 +417,10 @@ class HubPlan:
                 sys.stderr.write(f"bourn: {trouble}\n")
             if self.plot:
                 hub.add(Plot())
+            if self.recordings:
+                from bourn.hub.recorder.monitor import Monitor
+
+                hub.monitor = Monitor(self.recordings)
             doing = ""
             await hub.start()
             if self.web:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 import threading
@@ -10,7 +11,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from bourn.cli import recordings
-from bourn.cli.config import parse_duration
+from bourn.cli.addresses import web_address
+from bourn.cli.config import ConfigError, parse_duration
 from bourn.cli.limits import parse_size
 from bourn.hub.recorder.archive import kind_of
 from bourn.hub.recorder.catalogue import CatalogueError
@@ -72,6 +74,11 @@ Budget = Annotated[float, typer.Option(help="What uploads may cost in a month; 0
 ReadBack = Annotated[bool, typer.Option("--read-back", help="Verify by reading every object back.")]
 Linger = Annotated[str, _time("--linger", "How long the end waits for what is not uploaded yet.")]
 Sync = Annotated[str, _time("--sync", "How much a crash may lose.")]
+Page = Annotated[bool, typer.Option("--page", help="Serve a page of what is recorded; its URL is printed.")]
+Web = Annotated[
+    str | None, typer.Option(help="The same, at this address: 127.0.0.1:8081, https://0.0.0.0:8443?cert=FILE&key=FILE.")
+]
+WebTokenFile = Annotated[str | None, typer.Option(help="Keep the page's token in this file.", metavar="FILE")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress in the terminal.")]
 
 
@@ -119,6 +126,9 @@ def record(
     read_back: ReadBack = False,
     linger: Linger = "10s",
     sync: Sync = "1s",
+    page: Page = False,
+    web: Web = None,
+    web_token_file: WebTokenFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Record until the source ends, or Ctrl-C."""
@@ -138,9 +148,11 @@ def record(
         frames = _frames(file, player.form)
         settings = Settings(name, player.form, frames, parse_size(max_bytes), int(parse_duration(sync) * 1000), rules,
                             triggers, Limits(policy.replace("-", "_"), thin))  # fmt: skip
+        address = web_address(web or "127.0.0.1:0", False) if page or web else None
         recording = Recording(folder, settings, _store(to))
-        _run(recording, player, _seconds(seconds), _seconds(linger), quiet)
-    except (SourceError, FormError, CatalogueError, ValueError, ImportError, OSError) as e:
+        shown = _page(recording, address, web_token_file)
+        _run(recording, player, _seconds(seconds), _seconds(linger), quiet, shown)
+    except (SourceError, FormError, CatalogueError, ConfigError, ValueError, ImportError, OSError) as e:
         raise RecordError(str(e)) from None
 
 
@@ -190,7 +202,28 @@ def _bytes(text: str | None) -> int:
     return parse_size(text) if text and text != "0" else 0
 
 
-def _run(recording: Recording, player: Any, seconds: float, linger_s: float, quiet: bool) -> None:
+def _page(recording: Recording, address: tuple[str, int, Any] | None, token_file: str | None) -> Any:
+    """The page being served, and its URL printed; None where nobody asked for it. RecordError."""
+    if address is None:
+        return None
+    from bourn.hub.control_file import kept_token
+    from bourn.hub.recorder.monitor import Monitor
+    from bourn.hub.web.recorder_page import RecorderPage
+
+    try:
+        token = kept_token(token_file) if token_file else secrets.token_urlsafe(16)
+        healthy = lambda: recording.recorder.losing is None  # noqa: E731 - a word to the page, and no more
+        shown = RecorderPage(Monitor([recording.folder]), address, token, healthy)
+    except (OSError, ValueError) as e:
+        recording.close()
+        what = f"--web: {address[0]}:{address[1]} cannot be used" if isinstance(e, OSError) else "--web-token-file"
+        raise RecordError(f"{what}: {e}; choose another") from None
+    sys.stdout.write(f"page     {shown.url}\n")
+    sys.stdout.flush()
+    return shown
+
+
+def _run(recording: Recording, player: Any, seconds: float, linger_s: float, quiet: bool, page: Any) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -215,5 +248,7 @@ def _run(recording: Recording, player: Any, seconds: float, linger_s: float, qui
         shown.set()
         if screen:
             screen.join(5)
+        if page:
+            page.close()
     if not done:
         sys.stderr.write(f"bourn: some recordings wait in {recording.folder}; the next `bourn record` goes on\n")

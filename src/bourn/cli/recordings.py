@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bourn.cli.config import parse_duration
 from bourn.hub.recorder.adoption import Adopted
 from bourn.hub.recorder.catalogue import Catalogue, CatalogueError, Row
+from bourn.hub.recorder.listing import gaps_of, moment_of, spoken, told
 from bourn.hub.recorder.recording import Recording, ring
 
 Folder = Annotated[str, typer.Option(help="Where recordings are until they are safely away, and their catalogue.")]
@@ -20,6 +20,11 @@ Since = Annotated[str | None, typer.Option(help="From this time on: an age (2h) 
 Until = Annotated[str | None, typer.Option(help="What began before this time.")]
 State = Annotated[str | None, typer.Option(help="Only in this state, like parked.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+Watched = Annotated[
+    list[str] | None,
+    typer.Option("--recordings", help="A folder of `bourn record`, to be shown on the page; may be repeated."),
+]
 
 SHOW_S = 0.5
 
@@ -35,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 def status(folder: Folder = "recordings", as_json: AsJson = False) -> None:
     """States and sizes, what was lost and dropped, and what uploads wait for."""
     catalogue = _open(folder)
-    told: dict[str, Any] = {
+    known: dict[str, Any] = {
         "states": {state: {"files": n, "bytes": size} for state, (n, size) in sorted(catalogue.counts().items())},
         "gaps": len(catalogue.gaps()),
         "lost": sum(gap.end - gap.first for gap in catalogue.gaps()),
@@ -44,22 +49,24 @@ def status(folder: Folder = "recordings", as_json: AsJson = False) -> None:
         "live": catalogue.meta("live"),
     }
     if as_json:
-        typer.echo(json.dumps(told, indent=1))
+        typer.echo(json.dumps(known, indent=1))
         return
-    for state, one in told["states"].items():
+    for state, one in known["states"].items():
         typer.echo(f"{state:10} {one['files']:>8} files {_size(one['bytes']):>10}")
-    live, pause = told["live"] or {}, told["pause"]
+    live, pause = known["live"] or {}, known["pause"]
     if live:
         running = f"process {live['pid']}" if live["pid"] else "nobody records now"
         typer.echo(f"{'here':10} {_size(live['used'])} of {_size(live['limit'])}; {running}")
-    typer.echo(f"{'lost':10} {told['lost']} frames in {told['gaps']} gaps; dropped by policy: {live.get('dropped', 0)}")
-    typer.echo(f"{'sent':10} {_size(told['sent_this_month'])} this month")
+    typer.echo(
+        f"{'lost':10} {known['lost']} frames in {known['gaps']} gaps; dropped by policy: {live.get('dropped', 0)}"
+    )
+    typer.echo(f"{'sent':10} {_size(known['sent_this_month'])} this month")
     if live.get("over_budget"):
         typer.echo(f"{'uploads':10} pause until next month: the budget is spent")
     if pause:
         why = "cannot be mended by waiting, " if pause.get("permanent") else ""
         typer.echo(
-            f"{'uploads':10} wait until {_moment(pause['at'])} ({why}{pause['failures']} failures): {pause['error']}"
+            f"{'uploads':10} wait until {spoken(pause['at'])} ({why}{pause['failures']} failures): {pause['error']}"
         )
 
 
@@ -71,7 +78,7 @@ def list_files(folder: Folder = "recordings", since: Since = None, until: Until 
         where = row.remote if row.state in ("verified", "deleted") else row.here
         error = f"  {row.error}" if row.error else ""
         typer.echo(
-            f"{_moment(row.at)}  {row.state:9}  {row.first}-{end}  {_size(size):>9}  {row.attempts:>3}  {where}{error}"
+            f"{spoken(row.at)}  {row.state:9}  {row.first}-{end}  {_size(size):>9}  {row.attempts:>3}  {where}{error}"
         )
 
 
@@ -89,11 +96,11 @@ def export(folder: Folder = "recordings", since: Since = None, until: Until = No
     """All that the catalogue knows of a range of time, as JSON: files and gaps."""
     catalogue = _open(folder)
     low, high = _range(since, until)
-    told = {
-        "files": [_told(row) for row in _rows(catalogue, since, until, state)],
-        "gaps": [{**gap._asdict(), "time": _moment(gap.at)} for gap in catalogue.gaps() if low <= gap.at < high],
+    found = {
+        "files": [told(row) for row in _rows(catalogue, since, until, state)],
+        "gaps": gaps_of(catalogue, low, high),
     }
-    json.dump(told, sys.stdout, indent=1)
+    json.dump(found, sys.stdout, indent=1)
     sys.stdout.write("\n")
 
 
@@ -163,30 +170,10 @@ def _range(since: str | None, until: str | None) -> tuple[int, int]:
 
 
 def _time(text: str | None, option: str, default: int) -> int:
-    if text is None:
-        return default
     try:
-        return int((datetime.now(UTC).timestamp() - parse_duration(text)) * 1000)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise CatalogueError(
-                f"{option}: {text!r} is neither an age like 2h nor a time like 2026-01-31T12:00"
-            ) from None
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _told(row: Row) -> dict[str, Any]:
-    told = {name: value for name, value in row._asdict().items() if name not in ("id", "ending") and value is not None}
-    for field in ("at", "sealed_at", "archived_at", "done_at", "next_at"):
-        if told.get(field):
-            told[field] = _moment(told[field])
-    return {**told, "here": row.here if row.state not in ("verified", "deleted", "dropped", "missing") else None}
-
-
-def _moment(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return default if text is None else moment_of(text)
+    except ValueError as e:
+        raise CatalogueError(f"{option}: {e}") from None
 
 
 def _size(size: float) -> str:

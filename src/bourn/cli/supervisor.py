@@ -102,7 +102,7 @@ class Supervisor:
         lines += [f"hub      {url}" for url in self._hub_urls]
         if hub:
             lines.append(f"journal  {hub.journal.path} ({hub.journal.rows} readings)")
-            if hub.page and hub.plot:
+            if hub.page and (hub.plot or hub.monitor):
                 lines.append(f"page     {hub.page.url}")
         lines.append(f"ends     {f'after {seconds:g} s, or ' if seconds else ''}with Ctrl-C")
         _say("\n".join(lines))

@@ -26,6 +26,7 @@ from bourn.hub.snapshot import SAMPLE_S, Snapshots
 from bourn.spool.sqlite import JournalFull, Limits, SqliteSpool
 
 if TYPE_CHECKING:
+    from bourn.hub.recorder.monitor import Monitor
     from bourn.hub.web.app import Page
 
 REPOSITORY_STOP_S = 1.0  # in which repositories may take what is committed when the hub stops
@@ -63,6 +64,7 @@ class Hub:
         self.roster = Roster(self.journal)
         self.plot: Plot | None = None
         self.page: Page | None = None
+        self.monitor: Monitor | None = None  # of what is recorded on this machine, where the page is to show it
         self.stored = 0
         self._listeners: list[Listener] = []
         self._ingesting: asyncio.Task[None] | None = None
@@ -138,6 +140,7 @@ class Hub:
             healthy=lambda: self.ingest.trouble(time.monotonic()) is None,
             routes=routes(self),
             certificate=certificate,
+            monitor=self.monitor,
         )
         write_control(self.journal.path, self.page.origin, token, certificate[0] if certificate else None)
         return self.page.url
@@ -159,6 +162,8 @@ class Hub:
         if self.page is not None:
             remove_control(self.journal.path)
             await self.page.close()
+        if self.monitor is not None:
+            self.monitor.close()
         try:
             self.journal.close()
         except (sqlite3.Error, JournalFull) as e:  # what there was no room for was never acknowledged

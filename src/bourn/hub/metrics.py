@@ -104,12 +104,74 @@ FIGURES = (
 )  # fmt: skip
 
 
+def _of(*path: str) -> Callable[[Snapshot], Iterable[Sample]]:
+    """A value of each recording that can be read."""
+
+    def samples(snapshot: Snapshot) -> Iterable[Sample]:
+        for one in snapshot["recordings"]:
+            value: Any = one if "missing" not in one else None
+            for name in path:
+                value = None if value is None else value[name]
+            yield [one["key"]], None if value is None else float(value)
+
+    return samples
+
+
+def _states(field: str) -> Callable[[Snapshot], Iterable[Sample]]:
+    return lambda snapshot: [
+        ([one["key"], state], count[field])
+        for one in snapshot["recordings"]
+        for state, count in one.get("states", {}).items()
+    ]
+
+
+RECORDING_FIGURES = (
+    Figure("bourn_recording_up", "gauge", "1 while a process records into the folder", ("recording",),
+           lambda s: [([one["key"]], float(one["running"])) for one in s["recordings"]]),
+    Figure("bourn_recording_alarms", "gauge", "what somebody has to do something about", ("recording",),
+           lambda s: [([x["key"]], sum(a["level"] == "bad" for a in x["alarms"])) for x in s["recordings"]]),
+    Figure("bourn_recording_frames_total", "counter", "frames recorded", ("recording",),
+           _of("since_start", "recorded")),
+    Figure("bourn_recording_lost_frames_total", "counter", "frames that came and could not be kept", ("recording",),
+           _of("since_start", "lost")),
+    Figure("bourn_recording_gaps", "gauge", "ranges of frames that are lost, as far as the catalogue remembers",
+           ("recording",), _of("gaps")),
+    Figure("bourn_recording_dropped_files_total", "counter", "files dropped by the policy of a full disk",
+           ("recording",), _of("since_start", "dropped")),
+    Figure("bourn_recording_disk_bytes", "gauge", "what all files take", ("recording",), _of("disk", "used")),
+    Figure("bourn_recording_disk_limit_bytes", "gauge", "what they may take", ("recording",), _of("disk", "limit")),
+    Figure("bourn_recording_disk_free_bytes", "gauge", "what the file system has left", ("recording",),
+           _of("disk", "free")),
+    Figure("bourn_recording_files", "gauge", "files of each state", ("recording", "state"), _states("files")),
+    Figure("bourn_recording_file_bytes", "gauge", "their bytes", ("recording", "state"), _states("bytes")),
+    Figure("bourn_recording_backlog_files", "gauge", "files that wait for their upload", ("recording",),
+           _of("uploads", "backlog", "files")),
+    Figure("bourn_recording_backlog_bytes", "gauge", "bytes that wait for their upload", ("recording",),
+           _of("uploads", "backlog", "bytes")),
+    Figure("bourn_recording_backlog_seconds", "gauge", "how long ago the oldest of them was begun; 0 without one",
+           ("recording",), lambda s: [
+               ([x["key"]], (s["now"] - x["uploads"]["oldest_at"]) / 1000 if x["uploads"]["oldest_at"] else 0.0)
+               for x in s["recordings"] if "missing" not in x]),
+    Figure("bourn_recording_uploaded_files_total", "counter", "files uploaded and verified", ("recording",),
+           _of("since_start", "uploaded")),
+    Figure("bourn_recording_uploaded_bytes_total", "counter", "their bytes", ("recording",),
+           _of("since_start", "uploaded_bytes")),
+    Figure("bourn_recording_upload_failures_total", "counter", "attempts that failed", ("recording",),
+           _of("since_start", "upload_failures")),
+    Figure("bourn_recording_sent_month_bytes", "gauge", "sent in this month (UTC), failed tries included",
+           ("recording",), _of("uploads", "sent_this_month")),
+    Figure("bourn_recording_over_budget", "gauge", "1 while uploads pause until next month", ("recording",),
+           _of("uploads", "over_budget")),
+)  # fmt: skip
+
+
 class _Snapshot(Collector):
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        for figure in FIGURES:
+        hub = FIGURES if "journal" in self._snapshot else ()
+        for figure in (*hub, *(RECORDING_FIGURES if "recordings" in self._snapshot else ())):
             family = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
             metric = family(figure.name, figure.text, labels=figure.labels)
             for labels, value in figure.samples(self._snapshot):

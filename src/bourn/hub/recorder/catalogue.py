@@ -147,6 +147,17 @@ class Catalogue:
             found = self._db.execute("SELECT epoch, first, end, reason, at FROM gap ORDER BY at, first")
             return [Gap(*row) for row in found]
 
+    def lost(self) -> tuple[int, int]:
+        """How many gaps there are, and how many frames are in them."""
+        with self._lock:
+            found = self._db.execute("SELECT count(*), coalesce(sum(end - first), 0) FROM gap").fetchone()
+            return found[0], found[1]
+
+    def version(self) -> int:
+        """A number that becomes another one when another connection changes something."""
+        with self._lock:
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def meta(self, key: str, default: Any = None) -> Any:
         """A value that was kept."""
         with self._lock:

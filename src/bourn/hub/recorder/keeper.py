@@ -272,6 +272,7 @@ class Keeper:
             "limit": self._space.limit,
             "recorded": recorder.recorded if recorder else 0,
             "lost": recorder.lost if recorder else 0,
+            "losing": recorder.losing if recorder else None,
             "refusals": recorder.refusals if recorder else 0,
             "hand_over_full": self.overflows,
             "catalogue_refusals": self.refusals,

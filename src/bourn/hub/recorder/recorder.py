@@ -99,6 +99,11 @@ class Recorder:
         """The name of the file being written, or of the last that was: set before there is such a file."""
         return self._name.part
 
+    @property
+    def losing(self) -> str | None:
+        """Why frames are being lost now; None while they are kept."""
+        return self._gap[1] if self._gap else None
+
     def write(self, data: bytes | memoryview) -> None:
         """Take whole frames (or, of lines, one line). ValueError for a piece of a frame; never OSError."""
         view = memoryview(data).cast("B")

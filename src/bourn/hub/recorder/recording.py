@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import random
 import secrets
 import socket
+import struct
 import threading
 import time
 from typing import IO, Any, NamedTuple
@@ -22,6 +24,9 @@ from bourn.hub.recorder.space import Space, free_bytes
 from bourn.hub.recorder.uploader import Rules, Uploader
 
 MAX_BYTES = 1_000_000_000
+ASK_S = 0.5  # for an answer from a process that runs
+ANSWER_BYTES = 1 << 16
+_CREDENTIALS = struct.Struct("3i")  # the kernel's word of who sent a message: process, user, group
 SLACK = 65536  # of an archive that is larger than its file
 
 
@@ -96,8 +101,12 @@ class Recording:
             sync_ms=settings.sync_ms,
         )
         self.space = space
+        where = {"to": getattr(store, "url", None), "archive": settings.rules.archive}
+        self.catalogue.put_meta("about", {"name": settings.name, **where, "policy": settings.limits.policy,
+                                         "form": settings.form._asdict()})  # fmt: skip
         self._uploads = store is not None  # without one, recordings stay here as long as there is room
         self._bell: socket.socket | None = None
+        self._closing = False
 
     def start(self) -> None:
         """Begin to keep and to upload."""
@@ -114,6 +123,7 @@ class Recording:
 
         What is left stays on the disk, and goes on when the recording is opened again.
         """
+        self._closing = True
         self.recorder.close()
         self.keeper.stop(max(5.0, linger_s))
         if linger_s and self._uploads:
@@ -142,15 +152,26 @@ class Recording:
         return bool(self.catalogue.rows("state IN ('sealed', 'archived', 'uploading', 'verified')", limit=1))
 
     def _listen(self, bell: socket.socket) -> None:
-        """Somebody has changed the catalogue: `bourn record retry`."""
+        """Somebody has changed the catalogue (`bourn record retry`), or asks how it goes (the page)."""
         while True:
             try:
-                data = bell.recv(16)
+                data, extra, _, caller = bell.recvmsg(16, socket.CMSG_SPACE(_CREDENTIALS.size))
+                if data == b"end":
+                    return
+                if data == b"live":
+                    if caller and _trusted(extra):
+                        bell.sendto(json.dumps(self.live()).encode(), socket.MSG_DONTWAIT, caller)
+                    continue
+            except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+                continue  # who asked does not wait for the answer any more
             except OSError:
                 return
-            if data == b"end":
-                return
             self.uploader.trigger()
+
+    def live(self) -> dict[str, Any]:
+        """What is only known while it runs."""
+        now = {"next_frame": self.recorder.next_frame, "closing": self._closing}
+        return {**self.keeper.live(Clock().wall()), **now}
 
 
 def lock(folder: str) -> IO[bytes]:
@@ -173,6 +194,28 @@ def ring(folder: str) -> None:
             return
 
 
+def ask(folder: str, timeout_s: float = ASK_S) -> dict[str, Any] | None:
+    """What whoever records into `folder` says of it now; None where nobody does, or who does not answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+        caller.settimeout(timeout_s)
+        try:
+            caller.bind("")  # any name of this kind: the answer needs one to go to
+            caller.connect(_place(folder))  # and from now on nobody else can answer
+            caller.send(b"live")
+            told = json.loads(caller.recv(ANSWER_BYTES))
+        except (OSError, ValueError):
+            return None
+        return told if isinstance(told, dict) else None
+
+
+def _trusted(extra: list[tuple[int, int, bytes]]) -> bool:
+    """Whether the kernel says that a message came from the same user, or root: such names have no owner."""
+    for level, kind, data in extra:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[1] in (0, os.geteuid())
+    return False
+
+
 def _place(folder: str) -> str:
     """A name that is no file: the kernel forgets it with the process."""
     there = os.stat(folder)
@@ -183,6 +226,7 @@ def _bell(folder: str) -> socket.socket | None:
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         bell.bind(_place(folder))
+        bell.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     except OSError:  # no such names here: `retry` then takes effect with the next pass
         bell.close()
         return None

@@ -8,6 +8,7 @@ GET /api/events   the same as server-sent events: "status" with a snapshot whene
                   The first snapshot has all points of all sensors, later ones those that are new to this stream.
                   A snapshot that is expensive (thousands of sources) comes more seldom: see BUSY.
 GET /metrics      the same for Prometheus
+GET /api/recordings ...  where recordings are watched: see recordings.py
 GET /healthz      "ok", or status 503 while the journal cannot store; the only answer without the token
 """
 
@@ -17,7 +18,7 @@ import importlib.resources
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -32,6 +33,9 @@ from starlette.types import Receive, Scope, Send
 
 from bourn.hub.web.guard import Guard
 from bourn.hub.web.server import Certificate, Server, listen
+
+if TYPE_CHECKING:
+    from bourn.hub.recorder.monitor import Monitor
 
 PERIOD_S = 0.5  # what the eye can follow; each stream asks for the snapshot this often
 PING_S = 5.0  # page.js takes a stream for dead after three of them
@@ -53,6 +57,9 @@ _FILES = {
     "icon.svg": "image/svg+xml",
     "topology.js": "text/javascript; charset=utf-8",
     "detail.js": "text/javascript; charset=utf-8",
+    "recorder.html": "text/html; charset=utf-8",
+    "recordings.js": "text/javascript; charset=utf-8",
+    "recordings.css": "text/css; charset=utf-8",
 }
 _VENDOR = {  # put there by tools/build_hook.py where it could; the page does without them
     "uplot.js": "text/javascript; charset=utf-8",
@@ -98,15 +105,26 @@ async def serve_page(
     routes: Iterable[Route] = (),
     period_s: float = PERIOD_S,
     certificate: Certificate | None = None,
+    monitor: "Monitor | None" = None,
 ) -> Page:
     """When this returns, the page is there, served by the loop this was called in; signals stay the caller's.
 
-    `routes` are served besides the page's own; with a `certificate` all is served over TLS. Port 0 is a free one.
-    OSError: it cannot listen there; with errno EADDRINUSE the port is taken.
+    `routes` are served besides the page's own, and what `monitor` sees of recordings; with a `certificate` all is
+    served over TLS. Port 0 is a free one. OSError: it cannot listen there; with errno EADDRINUSE the port is taken.
     """
-    listener = listen(host, port)
     closing = asyncio.Event()
-    app = make_app(status, token, hosts=(host,), closing=closing, healthy=healthy, routes=routes, period_s=period_s)
+    app = make_app(
+        status, token, hosts=(host,), closing=closing, healthy=healthy, routes=routes, period_s=period_s,
+        monitor=monitor,
+    )  # fmt: skip
+    return await serve_app(app, closing, host, port, token, certificate)
+
+
+async def serve_app(
+    app: Starlette, closing: asyncio.Event, host: str, port: int, token: str, certificate: Certificate | None = None
+) -> Page:
+    """When this returns, `app` is served; `closing` is set when that is to end. OSError as of serve_page."""
+    listener = listen(host, port)
     server = Server(app, listener, closing, certificate)
     await server.start()
     return Page(server, f"http{'s' if certificate else ''}://{_reachable(host)}:{listener.getsockname()[1]}", token)
@@ -121,19 +139,22 @@ def make_app(
     healthy: Healthy = lambda: True,
     routes: Iterable[Route] = (),
     period_s: float = PERIOD_S,
+    monitor: "Monitor | None" = None,
 ) -> Starlette:
     """The application: `hosts` are names it answers to besides loopback, `closing` ends its event streams."""
     if not token:
         raise ValueError("the page needs a token that is not empty")
-    files = _load()
+    files = load_files()
+    more = list(routes)
+    if monitor is not None:
+        from bourn.hub.web import recordings
+
+        more += recordings.routes(monitor)
+        files["index.html"] = _with(files["index.html"], "recordings")
     streams = _Streams(status, closing or asyncio.Event(), period_s)
 
     async def index(request: Request) -> Response:
-        return _file(files["index.html"])
-
-    async def static(request: Request) -> Response:
-        name = request.path_params["name"]
-        return _file(files[name]) if name in files else PlainTextResponse("There is no such file.\n", 404)
+        return file_answer(files["index.html"])
 
     async def snapshot(request: Request) -> Response:
         after = request.query_params.get("points_after", "0")
@@ -142,15 +163,7 @@ def make_app(
         return Response(msgspec.json.encode(status(int(after))), media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        told, accept = status(NO_POINTS), request.headers.get("accept", "")
-
-        def encode() -> tuple[bytes, str]:  # in a thread: the import and the text of thousands of sources take a while
-            from bourn.hub.metrics import exposition
-
-            return exposition(told, accept)
-
-        body, content_type = await asyncio.get_running_loop().run_in_executor(None, encode)
-        return Response(body, headers={"content-type": content_type})
+        return await metrics_answer(status(NO_POINTS), monitor, request)
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok") if healthy() else PlainTextResponse(UNHEALTHY, 503)
@@ -158,12 +171,12 @@ def make_app(
     return Starlette(
         routes=[
             Route("/", index),
-            Route("/static/{name}", static),
+            static_route(files),
             Route("/api/status", snapshot),
             Route("/api/events", streams.open),
             Route("/metrics", metrics),
             Route("/healthz", healthz),
-            *routes,
+            *more,
         ],
         middleware=[Middleware(Guard, token=token, hosts=tuple(hosts))],
     )
@@ -254,23 +267,52 @@ def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
 
 
-def _load() -> dict[str, tuple[bytes, str]]:
+def load_files() -> dict[str, tuple[bytes, str]]:
     """The page's files, those of the chart library where they are, each with its type."""
     files = {name: (_read(name), media_type) for name, media_type in _FILES.items()}
     for name, media_type in _VENDOR.items():
         with contextlib.suppress(OSError):
             files[name] = (_read(f"vendor/{name}"), media_type)
     if "uplot.js" in files:
-        page, media_type = files["index.html"]
-        files["index.html"] = (page.replace(b'data-library="no"', b'data-library="yes"'), media_type)
+        files["index.html"] = _with(files["index.html"], "library")
     return files
+
+
+def static_route(files: dict[str, tuple[bytes, str]]) -> Route:
+    """The files of a page, by their names."""
+
+    async def static(request: Request) -> Response:
+        name = request.path_params["name"]
+        return file_answer(files[name]) if name in files else PlainTextResponse("There is no such file.\n", 404)
+
+    return Route("/static/{name}", static)
+
+
+async def metrics_answer(told: dict[str, Any], monitor: "Monitor | None", request: Request) -> Response:
+    """A snapshot, and what is recorded, for Prometheus."""
+    accept = request.headers.get("accept", "")
+
+    def encode() -> tuple[bytes, str]:  # in a thread: the import and the text of thousands of sources take a while
+        from bourn.hub.metrics import exposition
+
+        return exposition({**told, **(monitor.look() if monitor else {})}, accept)
+
+    body, content_type = await asyncio.get_running_loop().run_in_executor(None, encode)
+    return Response(body, headers={"content-type": content_type})
+
+
+def _with(page: tuple[bytes, str], what: str) -> tuple[bytes, str]:
+    """The page, told that there is such a thing."""
+    body, media_type = page
+    return body.replace(f'data-{what}="no"'.encode(), f'data-{what}="yes"'.encode()), media_type
 
 
 def _read(name: str) -> bytes:
     return (importlib.resources.files("bourn.hub.web") / "static" / name).read_bytes()
 
 
-def _file(file: tuple[bytes, str]) -> Response:
+def file_answer(file: tuple[bytes, str]) -> Response:
+    """A file of a page."""
     body, media_type = file
     return Response(body, media_type=media_type)
 
