@@ -120,6 +120,63 @@ def test_what_is_wrong_with_a_url_is_told(url: str, words: str) -> None:
     assert Template("mqtts+json://me:se%40cret@h/{source}/{sensor}").url == "mqtts+json://h:8883/{source}/{sensor}"
 
 
+def test_an_id_is_a_number_or_a_short_text() -> None:
+    template = Template("mqtt+json://h/a/{source}/{sensor}?value=v&id=m.id")
+    for identity in (7, -1, "boot-3:7"):
+        assert template.read("t", json.dumps({"v": 1, "m": {"id": identity}}).encode(), 77) == (
+            identity,
+            [("t", 77, 1)],
+        )
+    for wrong in (None, True, 1.5, [1], "x" * 129):
+        with pytest.raises(Refusal, match="no id"):
+            template.read("t", json.dumps({"v": 1, "m": {"id": wrong}}).encode(), 77)
+    with pytest.raises(Refusal, match="no id"):
+        template.read("t", b'{"v": 1}', 77)
+
+
+@pytest.mark.parametrize("network", [None, 5])
+def test_what_comes_twice_under_one_id_is_stored_once(tmp_path: Path, network: int | None) -> None:
+    """While the first is under way, waits for credit, and is on disk; the broker hears of both after the commit."""
+    port = free_port()
+
+    async def life() -> None:
+        async with running(
+            tmp_path, listen_url=url_of(port, "?value=v&id=n&window=40"), network_in_flight=network
+        ) as hub:
+            gate, listener = Gate(hub), listener_of(hub)
+            gate.shut()
+            told = [(f"plant/a/t{k}", {"v": n, "n": n}) for n in range(6) for k in range(2)]
+            await asyncio.to_thread(say, port, *told, *told)
+            await true(lambda: listener.counters["duplicates"] == 12, "all have come")
+            assert len(listener._under_way) == 24 and hub.journal.rows == 0, "nothing before the commit"
+            gate.open()
+            await true(lambda: hub.journal.rows == 12 and not listener._under_way, "all is acknowledged")
+            await asyncio.to_thread(say, port, *told, ("plant/b/t0", {"v": 0, "n": 0}))
+            await true(lambda: hub.journal.rows == 13 and not listener._under_way, "another source's is another")
+            assert listener.counters["duplicates"] == 24 and listener.counters["quarantined"] == 0
+
+    with mosquitto(tmp_path, port, "max_inflight_messages 100"):
+        asyncio.run(life())
+    assert sorted(row[3] for row in readings(tmp_path)) == sorted([*range(6), *range(6), 0])
+
+
+def test_ids_are_remembered_as_many_as_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    port = free_port()
+    monkeypatch.setattr("bourn.hub.connections.mqtt_json.REMEMBERED", 10)
+
+    async def life() -> None:
+        async with running(tmp_path, listen_url=url_of(port, "?id=n&value=n")) as hub:
+            for rows, first in ((20, 0), (20, 10), (30, 0)):  # the last ten are known, those before are not any more
+                await asyncio.to_thread(say, port, *[("plant/a/t", {"n": n}) for n in range(first, first + 10)])
+                if not first and rows == 20:
+                    await asyncio.to_thread(say, port, *[("plant/a/t", {"n": n}) for n in range(10, 20)])
+                await true(lambda rows=rows: hub.journal.rows == rows, f"{rows} rows")
+            assert listener_of(hub).counters["duplicates"] == 10
+
+    with mosquitto(tmp_path, port):
+        asyncio.run(life())
+
+
 @pytest.mark.parametrize("network", [None, 5])
 def test_readings_are_stored_and_garbage_is_in_nobodys_way(tmp_path: Path, network: int | None) -> None:
     """More garbage than the broker lets be unacknowledged (20), and all that is good arrives after it."""

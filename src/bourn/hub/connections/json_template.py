@@ -6,7 +6,8 @@ No I/O: a URL in, then topics and payloads in, readings or a reason out.
 
 `value` may be repeated: then each value is a reading of its own, whose sensor is called after the value's field too
 (kitchen.temperature). A path is names of fields and numbers of elements, with dots between; without `value` the whole
-payload is the value. Without `time` a reading has the time at which the hub got it.
+payload is the value. Without `time` a reading has the time at which the hub got it. `id` is where the device says which
+message this is: what comes twice under one id is taken once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ PAYLOAD_BYTES = 65_536  # of one message; a longer one is refused
 VALUES = 32  # of one message
 WINDOW = 1000  # messages taken and not acknowledged, unless the URL says otherwise
 LARGEST_WINDOW = 60_000  # MQTT can number no more
-OPTIONS = ("value", "time", "time_unit", "source", "sensor", "window", "ca")
+OPTIONS = ("value", "time", "time_unit", "id", "source", "sensor", "window", "ca")
+ID_CHARACTERS = 128
 
 _PLACE = re.compile(r"\{(source|sensor)\}")
 _json = msgspec.json.Decoder().decode
@@ -69,6 +71,7 @@ class Template:
         self.topic = unquote(parts.path.removeprefix("/"))
         self._values = [_path(value) for value in given.pop("value", [])]
         self._time = _path(given.pop("time")[-1]) if "time" in given else None
+        self._id = _path(given.pop("id")[-1]) if "id" in given else None
         unit = given.pop("time_unit", ["s"])[-1]
         if unit not in UNITS:
             raise ValueError(f"there is no time_unit {unit!r}; use {', '.join(UNITS)}, or leave it out: s")
@@ -110,6 +113,10 @@ class Template:
 
     def readings(self, sensor: str, payload: bytes, now: int) -> list[tuple[str, int, Any]]:
         """(sensor, milliseconds since 1970, value) of everything wanted in a payload, storable. Refusal."""
+        return self.read(sensor, payload, now)[1]
+
+    def read(self, sensor: str, payload: bytes, now: int) -> tuple[str | int | None, list[tuple[str, int, Any]]]:
+        """What the message is called by its device (None: it has no name), and its readings as above. Refusal."""
         if len(payload) > PAYLOAD_BYTES:
             raise Refusal("size", f"{len(payload)} bytes are more than {PAYLOAD_BYTES}")
         if deeper_than(payload, wire.MAX_NESTING):
@@ -130,7 +137,15 @@ class Template:
         for name, val in found:
             if reason := poison_reason(name, ts, val):
                 raise Refusal("value", f"{name}: {reason}")
-        return [(name, ts, val) for name, val in found]
+        return self._identity(told), [(name, ts, val) for name, val in found]
+
+    def _identity(self, told: Any) -> str | int | None:
+        if self._id is None:
+            return None
+        identity = _at(told, self._id)
+        if type(identity) not in (str, int) or len(str(identity)) > ID_CHARACTERS:
+            raise Refusal("id", f"no id (a number or a short text) at {'.'.join(self._id)}")
+        return identity
 
     def _moment(self, told: Any) -> int:
         assert self._time is not None

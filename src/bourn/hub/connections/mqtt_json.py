@@ -3,7 +3,8 @@
 Every source that a topic names becomes a link of its own beside the others: it has their bounds, and numbers that this
 hub gives, in an epoch of this run. The broker gets its acknowledgement (QoS 1) when the journal has committed. So what
 was published with QoS 1 arrives at least once: the session is kept by the broker while this hub is away, and what was
-not acknowledged comes again. A message that cannot be read is never in the way of others: it goes to the quarantine, or
+not acknowledged comes again; where the template says where a message has its id, it is stored once all the same, as far
+as this run remembers. A message that cannot be read is never in the way of others: it goes to the quarantine, or
 is refused and counted where its topic names no source that may write.
 """
 
@@ -28,9 +29,10 @@ from bourn.hub.log import told
 if TYPE_CHECKING:
     from bourn.hub.ingest import Ingest
 
+REMEMBERED = 2000  # ids of one source's latest messages: more than can be on their way from one device and to one hub
 MAX_DEVICES = 10_000  # sources remembered at once; of those with nothing under way the longest silent one goes
 COUNTED = (  # names of what is counted, so that all of them are there from the start
-    "messages", "at_most_once", "retained", "repeated", "held", "quarantined", "lost_sessions",
+    "messages", "at_most_once", "retained", "repeated", "duplicates", "held", "quarantined", "lost_sessions",
     "refused_name", "refused_taken", "refused_key", "refused_full",
 )  # fmt: skip
 
@@ -53,14 +55,15 @@ class _Message:
 class DeviceLink(Link):
     """One foreign source, as the ingest and the page see it."""
 
-    __slots__ = ("_listener", "_taken", "_waiting")
+    __slots__ = ("_known", "_listener", "_taken", "_waiting")
 
     def __init__(self, ingest: Ingest, trusted: bool = True) -> None:
         super().__init__(ingest, trusted)
         self._listener: JsonListener | None = None
-        # (message or None if more of it follows, reading or (reason, raw) for the quarantine)
-        self._waiting: deque[tuple[_Message | None, tuple[Any, ...]]] = deque()
+        # (messages that end with it: none if more follows; reading or (reason, raw) for the quarantine)
+        self._waiting: deque[tuple[tuple[_Message, ...], tuple[Any, ...]]] = deque()
         self._taken: deque[tuple[int, _Message]] = deque()  # (the number of its last reading, message)
+        self._known: dict[Any, None] = {}  # (sensor, id) of the latest messages, oldest first
 
     def begin(self, listener: JsonListener, source: str, epoch: str) -> None:
         """From now on it is the link of `source`. Refusal."""
@@ -82,8 +85,27 @@ class DeviceLink(Link):
         """Take the readings of a message, as far as there is credit; the others wait."""
         self.heard = time.monotonic()
         last = len(entries) - 1
-        self._waiting.extend((message if i == last else None, entry) for i, entry in enumerate(entries))
+        self._waiting.extend(((message,) if i == last else (), entry) for i, entry in enumerate(entries))
         self._go_on()
+
+    def is_new(self, message: _Message, name: tuple[str, Any]) -> bool:
+        """Whether this is the first message of that name; another is acknowledged when the first is on disk."""
+        known = self._known
+        if name not in known:
+            known[name] = None
+            if len(known) > REMEMBERED:
+                del known[next(iter(known))]
+            return True
+        stream = self.stream
+        assert stream is not None and self._listener is not None
+        if self._waiting:
+            messages, entry = self._waiting[-1]
+            self._waiting[-1] = ((*messages, message), entry)
+        elif stream.committed < stream.last:
+            self._taken.append((stream.last, message))
+        else:
+            self._listener.done(message)
+        return False
 
     def is_idle(self) -> bool:
         """Nothing of it is under way."""
@@ -104,7 +126,7 @@ class DeviceLink(Link):
         rows: list[Any] = []
         size = 0
         while self._waiting and self.credit > 0:
-            message, entry = self._waiting.popleft()
+            messages, entry = self._waiting.popleft()
             self._spend(1)
             self.in_flight += 1
             seq = stream.last + len(rows) + 1
@@ -114,7 +136,7 @@ class DeviceLink(Link):
                 self._hand_over(rows, size)
                 rows, size = [], 0
                 self.ingest.take_poison(self, stream, seq, *entry)
-            if message is not None:
+            for message in messages:
                 size += len(message.payload)
                 self._taken.append((seq, message))
         self._hand_over(rows, size)
@@ -158,7 +180,7 @@ class DeviceLink(Link):
         waiting, self._waiting = self._waiting, deque()
         self.ingest.lost(self, None)
         if self._listener is not None:
-            self._listener.gone(self, [message for message, _ in waiting if message is not None])
+            self._listener.gone(self, [message for messages, _ in waiting for message in messages])
 
     def pause(self) -> None:
         """Nothing to do: `held` is looked at."""
@@ -326,11 +348,15 @@ class JsonListener:
         except Refusal as e:
             self._refuse(message, e)
             return
+        identity, entries = None, list[Any]()
         try:
-            entries: list[Any] = self._template.readings(sensor, message.payload, int(time.time() * 1000))
+            identity, entries = self._template.read(sensor, message.payload, int(time.time() * 1000))
         except Refusal as e:
             self.counters["quarantined"] += 1
             entries = [(f"{message.topic}: {e}", message.payload[:1000].decode("utf-8", "replace"))]
+        if identity is not None and not device.is_new(message, (sensor, identity)):
+            self.counters["duplicates"] += 1
+            return
         device.put(message, entries)
 
     def _repeats(self, message: _Message) -> bool:
