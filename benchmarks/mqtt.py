@@ -1,14 +1,12 @@
 """The device's MQTT client on MicroPython beside umqtt, at QoS 1, and both through a broker that is killed.
 
-umqtt is fetched when the benchmark runs: by `mip`, as boards do it, else from PyPI, where an older one is. The source
-archive there has no setup that a new pip takes, but pip unpacks it first, and that is all MicroPython needs.
+umqtt is fetched by tools/umqtt.py; it is never a part of Bourn.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "hub")]
 from servers import free_port, mosquitto  # noqa: E402 - of tests/hub
 
 import interpreters  # noqa: E402 - of tools/
+import umqtt  # noqa: E402 - the same
 
 TITLE = "MQTT on a device"
 PROGRAM = str(HERE / "micropython" / "mqtt_work.py")
@@ -33,7 +32,6 @@ RESTART_MESSAGES = 100
 RESTART_AT = 40  # messages, after which the broker is killed
 HEAP = "384k"  # a Linux board's; in 4 MB the allocator spends 75 % of the time looking for room among 130,000 blocks
 LIMIT_S = 30  # for the whole run through a restart
-FETCH_S = 60
 OURS = {
     "one": "ours, `step`, one at a time",
     "window": "ours, `step`, a window of 32",
@@ -46,39 +44,7 @@ LIMIT = {
 OF = {"one": "bare1", "window": "bare32", "threads": "bare32"}
 
 
-def fetch(micropython: list[str], folder: Path) -> str:
-    """Put umqtt there; where it is from, or "" when it can't be had."""
-    for name in ("simple", "robust"):
-        asked = f"import mip; mip.install('umqtt.{name}', target='{folder}', mpy=False)"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run([*micropython, "-c", asked], capture_output=True, timeout=FETCH_S, check=False)
-    if (folder / "umqtt" / "robust.py").exists():
-        return "by mip"
-    for name in ("simple", "robust"):
-        unpacked = folder / name
-        unpacked.mkdir()
-        asked = ["download", "-q", "--no-clean", "--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
-        command = [sys.executable, "-m", "pip"] if has_pip() else [shutil.which("pip") or "pip"]
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            subprocess.run(
-                [*command, *asked, f"micropython-umqtt.{name}", "-d", str(unpacked)],
-                env={**os.environ, "TMPDIR": str(unpacked)},
-                capture_output=True,
-                timeout=FETCH_S,
-                check=False,
-            )
-        for file in unpacked.glob(f"**/umqtt/{name}.py"):
-            (folder / "umqtt").mkdir(exist_ok=True)
-            shutil.copy(file, folder / "umqtt")
-    return "PyPI's micropython-umqtt" if (folder / "umqtt" / "simple.py").exists() else ""
-
-
-def has_pip() -> bool:
-    """Whether this interpreter has a pip of its own; the environment of `make` has none."""
-    return subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
-
-
-def start(micropython: list[str], peers: Path, what: str, port: int, n: int) -> subprocess.Popen[str]:
+def start(micropython: list[str], peers: Path | None, what: str, port: int, n: int) -> subprocess.Popen[str]:
     """The program."""
     path = f"{ROOT / 'src'}:{ROOT / 'stdlib'}:{peers}:.frozen"
     command = [*micropython, "-X", f"heapsize={HEAP}", PROGRAM, what, str(port), str(n)]
@@ -86,7 +52,7 @@ def start(micropython: list[str], peers: Path, what: str, port: int, n: int) -> 
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
 
 
-def rate(micropython: list[str], peers: Path, what: str, port: int, n: int) -> float:
+def rate(micropython: list[str], peers: Path | None, what: str, port: int, n: int) -> float:
     """Messages per second that the broker has acknowledged."""
     out, _ = start(micropython, peers, what, port, n).communicate(timeout=600)
     word, done, took = out.splitlines()[-1].split()
@@ -94,7 +60,7 @@ def rate(micropython: list[str], peers: Path, what: str, port: int, n: int) -> f
     return int(done) / float(took)
 
 
-def through_a_restart(micropython: list[str], peers: Path, what: str, folder: Path) -> str:
+def through_a_restart(micropython: list[str], peers: Path | None, what: str, folder: Path) -> str:
     """What becomes of the messages when the broker is killed after RESTART_AT of them, and is back at once."""
     port = free_port()
     with contextlib.ExitStack() as stack:
@@ -132,16 +98,14 @@ def section() -> str:
     micropython = lane["command"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        peers = folder / "peers"
-        peers.mkdir()
-        origin = fetch(micropython, peers)
+        peers, said = umqtt.get()
         port = free_port()
         best: dict[str, float] = {}
         with mosquitto(folder, port):
             for _ in range(ROUNDS):
                 for what in (*OURS, *LIMIT):
                     best[what] = max(best.get(what, 0), rate(micropython, peers, what, port, MESSAGES))
-            theirs = rate(micropython, peers, "simple", port, PEER_MESSAGES) if origin else None
+            theirs = rate(micropython, peers, "simple", port, PEER_MESSAGES) if peers else None
         head = "| QoS 1, 40 bytes, mosquitto on this machine | messages/s | of a bare socket's | against umqtt.simple |"
         lines = [head, "|---|---|---|---|"]
         for what, title in (OURS | LIMIT).items():
@@ -152,12 +116,12 @@ def section() -> str:
             lines.append(f"| umqtt.simple | {theirs:,.0f} | - | 1 |")
         lines += ["", "| the broker is killed and is back at once | what becomes of the messages |", "|---|---|"]
         lines.append(f"| ours, `step` | {through_a_restart(micropython, peers, 'paced', folder)} |")
-        if (peers / "umqtt" / "robust.py").exists():
+        if peers:
             lines.append(f"| umqtt.robust | {through_a_restart(micropython, peers, 'robust', folder)} |")
-    said = f"umqtt: {origin}." if origin else "umqtt could not be had (neither by mip nor from PyPI): without it."
+    about = f"umqtt: {said}." if peers else f"Without umqtt: {said}."
     return "\n".join(
         [
-            f"MicroPython for x86-64, a heap of {HEAP}, best of {ROUNDS} rounds of {MESSAGES:,} messages. {said}",
+            f"MicroPython for x86-64, a heap of {HEAP}, best of {ROUNDS} rounds of {MESSAGES:,} messages. {about}",
             "",
             *lines,
         ]

@@ -3,8 +3,8 @@
 One JSON object, in pieces: an argument of more than 255 bytes ends MicroPython's unix port ("uncaught NLR").
 
 {"port": 1883, "threads": 4, "each": 100, "topic": "t", "limit_s": 60, "tls": {...} or null, "options": {...}}; the
-payload is `K I`; "pause_s" is slept after each; after so many "failures" it gives up. Prints one JSON line with the
-client's counters when all is acknowledged, or not in time.
+payload is `K I`, or "payload" with two %d for them; a %d in the topic is K; "pause_s" is slept after each; after so
+many "failures" it gives up. Prints one JSON line with the client's counters when all is acknowledged, or not in time.
 """
 
 import json
@@ -23,11 +23,15 @@ def main(settings):
 
         options["tls"] = Tls(**settings["tls"])
     pause_s = settings.get("pause_s", 0)
+    payload = settings.get("payload", "%d %d")
     client = ThreadClient(settings.get("host", "127.0.0.1"), settings["port"], **options)
 
     def work(k):
+        topic = settings["topic"]
+        if "%" in topic:
+            topic = topic % k
         for i in range(settings["each"]):
-            while not client.publish(settings["topic"], f"{k} {i}"):
+            while not client.publish(topic, payload % (k, i)):
                 raise RuntimeError("refused, with the policy that waits")
             if pause_s:
                 time.sleep(pause_s)

@@ -86,8 +86,11 @@ class Hearing:
 
 
 @contextlib.contextmanager
-def killed_and_back(broker, folder, port, times, seed):
-    """A broker that is killed with -9 at random moments, and started again."""
+def killed_and_back(broker, folder, port, times, seed, begin=None, longest_s=0.5):
+    """A broker that is killed with -9 at random moments, `longest_s` apart at most, and started again.
+
+    `begin`: an event before which it is left alone.
+    """
     over = threading.Event()
     kills = []
 
@@ -95,7 +98,9 @@ def killed_and_back(broker, folder, port, times, seed):
         chance = random.Random(seed)
         for _ in range(times):
             with broker(folder, port) as process:
-                if over.wait(chance.uniform(0.05, 0.5)):
+                if begin is not None:
+                    begin.wait()
+                if over.wait(chance.uniform(longest_s / 10, longest_s)):
                     return
                 process.kill()
                 process.wait()
@@ -110,6 +115,8 @@ def killed_and_back(broker, folder, port, times, seed):
         yield kills
     finally:
         over.set()
+        if begin is not None:
+            begin.set()
         thread.join()
 
 
