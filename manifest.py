@@ -75,6 +75,7 @@ if options.device:
         "bourn",
         (
             "device/__init__.py",
+            "device/board.py",
             "device/board_clock.py",
             "device/connections/__init__.py",
             "device/connections/mqtt.py",
@@ -84,6 +85,7 @@ if options.device:
             "device/connections/unix.py",
             "device/dial.py",
             "device/framing.py",
+            "device/hub_time.py",
             "device/log.py",
             "device/mqtt.py",
             "device/mqtt_packet.py",

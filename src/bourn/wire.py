@@ -12,7 +12,7 @@ Who says what (S = sender, H = hub):
     H  NACK    [epoch, expected]                 a hole: go on from `expected`
     S  WANT    [n]                               n readings wait for credit
     H  CREDIT  [n]                               n more readings may be sent; from the sender: n given back unused
-    both PING [n], PONG [n]                      still there?
+    both PING [n], PONG [n]                      still there? a hub's PONG is [n, its time in ms since 1970]
     H  REFUSE  [code, text]                      why the hub closes this link now
     H  CHALLENGE [nonce, hub]                    before WELCOME: prove that you are who HELLO says
     S  PROOF   [proof]                           the answer, see proof.py

@@ -3,6 +3,7 @@
 # Each piece comes as "LENGTH\n" and its text; back come its output, \x04, its traceback, \x04, as from a raw REPL.
 
 import sys
+import time
 
 import vfs
 
@@ -60,6 +61,30 @@ class Radio:
             return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
 
 
+class Machine:
+    """A `machine` whose clock stands at the beginning of 2000 when the power comes, as a board's does."""
+
+    class RTC:
+        def datetime(self, told):
+            year, month, day, _, hour, minute, second, _ = told
+            Time.began = time.time_ns() - time.mktime((year, month, day, hour, minute, second, 0, 0)) * 1000000000
+
+
+class Time:
+    """`time`, as that clock has it."""
+
+    began = time.time_ns() - 946684800000000000
+
+    def time_ns(self):
+        return time.time_ns() - Time.began
+
+    def time(self):
+        return self.time_ns() // 1000000000
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+
 class Older:
     """`sys` as another version has it."""
 
@@ -87,6 +112,8 @@ vfs.umount("/")
 vfs.mount(root, "/")
 sys.path[:] = ["", ".frozen", "/lib"]
 sys.modules["network"] = Radio
+sys.modules["machine"] = Machine
+sys.modules["time"] = Time()
 if sys.argv[3] != "-":
     sys.modules["sys"] = Older(tuple([int(n) for n in sys.argv[3].split(".")]))
 sys.modules.pop("chip", None)

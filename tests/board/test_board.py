@@ -139,7 +139,15 @@ def rows(journal: Path) -> list[tuple[str, object]]:
         return base.execute("select sensor, val from readings").fetchall()
 
 
+def times(journal: Path) -> list[int]:
+    """When the uptime was read, in order."""
+    with contextlib.closing(sqlite3.connect(journal)) as base:
+        asked = "select ts from reading where sensor like '%-uptime' order by pos"
+        return [ts for (ts,) in base.execute(asked)]
+
+
 def test_from_an_empty_board_to_readings_at_the_hub(tmp_path: Path, board: FakeBoard) -> None:
+    began = time.time() * 1000
     with hub(tmp_path) as url:
         shown = type_password([*BOURN, "board", "init", "--hub", url, "--name", "shed", "--wifi", "home"], tmp_path)
         assert PASSWORD not in shown
@@ -172,6 +180,9 @@ def test_from_an_empty_board_to_readings_at_the_hub(tmp_path: Path, board: FakeB
         rest, _ = running.communicate(timeout=20)
         assert "the board goes on" in rest and running.returncode == 0
         assert {sensor for sensor, _ in rows(tmp_path / "bourn.db")} == {"shed-memory", "shed-uptime"}
+
+        stamps = times(tmp_path / "bourn.db")  # the board's own clock began in the year 2000
+        assert stamps == sorted(stamps) and began < stamps[0] and stamps[-1] <= time.time() * 1000 + 100
 
         before = len(rows(tmp_path / "bourn.db"))
         end = time.monotonic() + 20

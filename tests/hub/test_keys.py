@@ -33,7 +33,7 @@ async def prove(peer: Peer, key: str, hub: str, nonce: str, source: str = "s1", 
 async def welcomed(url: str, key: str, source: str = "s1") -> Peer:
     peer, nonce, hub = await say_hello(url, source)
     await prove(peer, key, hub, nonce, source)
-    _, last, peer.credit, _, _ = await peer.expect(wire.WELCOME)
+    _, last, peer.credit, *_ = await peer.expect(wire.WELCOME)
     peer.epoch, peer.next = EPOCH, last + 1
     return peer
 

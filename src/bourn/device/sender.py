@@ -36,6 +36,7 @@ class Sender:
     """
 
     prove = None
+    backoff_cap_ms = BACKOFF_CAP_MS  # a battery may want ten minutes
 
     def __init__(
         self, url: str, source: str, spool, clock=None, connect=open_connection, random=random_bytes, poller=None
@@ -380,7 +381,7 @@ class Sender:
         """The link is down; try again after a back-off."""
         self.last_error = why
         self.counters["failures"] += 1
-        pause = min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._attempts, 16))
+        pause = min(self.backoff_cap_ms, BACKOFF_MS << min(self._attempts, 16))
         self._attempts += 1
         self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
         self._hang_up()

@@ -82,17 +82,20 @@ class TimeLink:
         self._nonce = b""
         self._asked_at = 0
         self._in_row = 0
+        self._task = None
 
     def keep(self, scheduler):
-        """From now on the scheduler steps it."""
+        """From now on the scheduler steps it; called again, as when there is a network now, it does so at once."""
+        if self._task is not None:
+            self._task.cancel()
         pause = self.step()
-        scheduler.schedule_later_one_time(lambda: self.keep(scheduler), pause / 1000)
+        self._task = scheduler.schedule_later_one_time(lambda: self.keep(scheduler), pause / 1000)
 
     def step(self):
         """Ask, or look for the answer; the ms after which to call again."""
         try:
             return self._look() if self._socket else self._ask()
-        except (OSError, ReplyError) as e:
+        except (OSError, ValueError) as e:  # a ReplyError, or a time that cannot be
             return self._fail("%s: %s" % (self.host, e), getattr(e, "kiss", ""))
 
     def _ask(self):
@@ -125,12 +128,15 @@ class TimeLink:
             return LOOK_MS  # somebody else's; the true one may be under way
         way = max(0, (now - self._asked_at) - (sent - received))
         self.clock.set(sent + way // 2)
-        self.error_ms = way // 2
+        self._done(way // 2)
+        return AGAIN_MS
+
+    def _done(self, error_ms):
+        self.error_ms = error_ms
         self.last_error = None
         self.counters["set"] += 1
         self._in_row = 0
         self.close()
-        return AGAIN_MS
 
     def _fail(self, why, kiss):
         self.last_error = why

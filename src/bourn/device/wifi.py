@@ -15,10 +15,11 @@ CHECK_MS = 5000  # how often a link that is up is: the station tells nobody when
 BACKOFF_MS = 1000  # the first pause after a failure; doubled up to
 BACKOFF_CAP_MS = 300000  # this, and of it a random half: a search by radio is the most that a battery pays for
 
-# What `status()` may say that will not be better within this attempt. Ports have some of these names.
+# What `status()` may say that will not be better within this attempt. Each port has numbers of its own for these names,
+# and not every port has every name.
 _REFUSALS = (
-    ("STAT_WRONG_PASSWORD", "the password is wrong"),
-    ("STAT_NO_AP_FOUND", "it is not in reach"),
+    ("STAT_WRONG_PASSWORD", "wrong password, or weak signal"),
+    ("STAT_NO_AP_FOUND", "not in reach"),
     ("STAT_CONNECT_FAIL", "the access point refused"),
 )
 
@@ -45,6 +46,7 @@ class WifiLink:
         self._attempts = attempts
         self._random = random
         self._in_row = 0  # failures since it was up
+        self._before = None  # the status that an attempt began with: an ESP32 keeps a refusal until it is joined
         self._at = self._clock.now()  # of the next attempt, or when this one is over
         self._task = None
         self._scheduler = None
@@ -97,6 +99,7 @@ class WifiLink:
         self.station.active(True)
         self._at = now + ATTEMPT_MS
         self.counters["attempts"] += 1
+        self._before = self.station.status()
         if not self.station.isconnected():  # as after a soft reset, which the radio does not notice
             self.station.connect(self.ssid, self._password)
         self._to("connecting")
@@ -110,12 +113,12 @@ class WifiLink:
             self._to("up")
             return
         status = self.station.status()
-        for name, why in _REFUSALS:
-            if status == getattr(self._network, name, _REFUSALS):  # a port without the name never says it
-                self._fail(now, why)
-                return
-        if now >= self._at:
-            self._fail(now, "no answer within %d s" % (ATTEMPT_MS // 1000))
+        why = None
+        for name, text in _REFUSALS:
+            if status == getattr(self._network, name, None):  # a port without the name never says it
+                why = text
+        if now >= self._at or (why and status != self._before):
+            self._fail(now, why or "no answer in time")
 
     def _fail(self, now, why):
         self.counters["failures"] += 1

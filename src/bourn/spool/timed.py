@@ -15,15 +15,20 @@ import json
 from binascii import crc32
 
 from bourn.clock import RELATIVE, is_relative
+from bourn.spool import Gap
 
 EBUSY = 16  # errno, the same on every port
 
 
 class TimedSpool:
-    """`spool` (a SegmentSpool) by the same contract, read with the times of `clock` (a BoardClock: `offset`)."""
+    """`spool` by the same contract, read with the times of `clock` (a BoardClock: `offset`).
+
+    `spool` is a SegmentSpool, or a RamFirst before one.
+    """
 
     def __init__(self, spool, clock):
         self._spool = spool
+        self._folder = getattr(spool, "spool", spool)  # whose files these are
         self._clock = clock
         self.policy = spool.policy
         self.epoch = spool.epoch
@@ -53,9 +58,9 @@ class TimedSpool:
         entries = self._spool.read(after, limit)
         if self._times:
             for i, (place, record) in enumerate(entries):
-                if type(record) is list and is_relative(record[1]):
+                if type(record) is not Gap and is_relative(record[1]):
                     ts = record[1] - RELATIVE + self._offset(place[0])
-                    entries[i] = (place, [record[0], ts, record[2]])
+                    entries[i] = (place, (record[0], ts, record[2]))
         return entries
 
     def waiting(self):
@@ -128,9 +133,9 @@ class TimedSpool:
 
     def _last(self, epoch):
         """The last stamp of that epoch, which is a relative one; None when there is no reading of it any more."""
-        for segment in reversed([s for s in self._spool._segments if s.epoch == epoch and not s.gap]):
+        for segment in reversed([s for s in self._folder._segments if s.epoch == epoch and not s.gap]):
             for number in range(segment.next - 1, segment.first - 1, -1):
-                record = self._spool.read((epoch, number - 1), 1)[0][1]
+                record = self._folder.read((epoch, number - 1), 1)[0][1]
                 if type(record) is list and is_relative(record[1]):  # else it cannot be read, or is of another epoch
                     return record[1]
         return None
@@ -150,7 +155,7 @@ class TimedSpool:
 
     def _load(self):
         """What the file `times` says of the epochs that are here; all are to be found if it is not whole."""
-        spool = self._spool
+        spool = self._folder
         if "times" not in spool._files.listdir(spool._folder):
             return []
         file = spool._files.open(spool._folder + "/times", "rb")
@@ -173,5 +178,5 @@ class TimedSpool:
     def _write(self, times):
         times = [list(one) for one in times]
         check = crc32(json.dumps(times).encode())
-        self._spool._replace(self._spool._folder + "/times", json.dumps([times, check]).encode())
+        self._folder._replace(self._folder._folder + "/times", json.dumps([times, check]).encode())
         self._times = times

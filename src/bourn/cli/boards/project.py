@@ -8,39 +8,28 @@ import socket
 from pathlib import Path
 
 from bourn import wire
-from bourn.cli.boards import LOG, BoardError
+from bourn.cli.boards import BoardError
 from bourn.device.connections import check_url
 
 MAIN = '''\
 """What this board does: sample its sensors, keep their readings, send them to the hub.
 
-MicroPython runs this file whenever the board gets power. What the hub has not on disk yet waits here, and in the folder
-`outbox` when there is more than RAM holds; a power cut costs at most the latest readings that were still in RAM.
+MicroPython runs this file whenever the board gets power. Name, hub, Wi-Fi and how often are in settings.json. What the
+hub has not on disk yet waits here; a power cut costs at most the latest readings, those that were still in RAM.
 """
 
 import gc
-import json
 
-from bourn.device.log import close_logging, get_logger, initialize_logging
-from bourn.device.sender import Sender
-from bourn.grid import phase_of
-from bourn.scheduler import Scheduler
-from bourn.spool.ram import RamFirst
-from bourn.spool.segments import SegmentSpool
+from bourn.device.board import Board
 
-with open("settings.json") as file:
-    settings = json.load(file)
-name = settings["name"]
-
-initialize_logging("@LOG@", max_len=16000, interactive=True)
-log = get_logger()
+board = Board("settings.json")
 
 
 # Sensors: anything with a name and a method that returns a value. For chips see bourn.device.sensors.
 class Memory:
     """Free bytes of this board's heap."""
 
-    sensor_id = name + "-memory"
+    sensor_id = board.name + "-memory"
 
     def sample(self):
         gc.collect()
@@ -50,46 +39,15 @@ class Memory:
 class Uptime:
     """Seconds since the power came."""
 
-    sensor_id = name + "-uptime"
+    sensor_id = board.name + "-uptime"
 
     def sample(self):
-        return scheduler.clock.now() // 1000
+        return board.clock.now() // 1000
 
 
-spool = RamFirst(SegmentSpool("outbox", max_bytes=settings.get("outbox_bytes", 65536)), 50)
-sender = Sender(settings["hub"], name, spool)
-if settings.get("keys"):  # where the hub asks who writes: `bourn keys add NAME --out sensors.keys`
-    from bourn.proof import prover
-
-    sender.prove = prover(settings["keys"], name)
-
-scheduler = Scheduler(wait=sender.wait, phase_ms=phase_of(name))
-every = settings.get("every", 5)  # seconds
-scheduler.schedule_sensor(Memory(), every, sender, at_once=True)
-scheduler.schedule_sensor(Uptime(), every, sender, at_once=True)
-
-
-def report():
-    """Say how it goes."""
-    counters = sender.counters
-    log.info("hub %s, sent %d, acknowledged %d, waiting %d%s" % (
-        sender.state, counters["sent"], counters["acked"], spool.waiting(),
-        "" if sender.state == "up" or not sender.last_error else ": " + sender.last_error,
-    ))
-
-
-if settings.get("wifi"):  # nobody waits for it: the sender tries until there is a network
-    from bourn.device.wifi import wifi_connect
-
-    wifi_connect(settings["wifi"]["name"], settings["wifi"]["password"], scheduler=scheduler)
-
-scheduler.schedule_recurring(report, 10)
-scheduler.schedule_later_one_time(report, 1)
-try:
-    scheduler.run_forever()
-finally:  # a Ctrl-C, as from `bourn board`: what waits goes to flash, and so do the log's last lines
-    sender.close()
-    close_logging()
+board.sample(Memory())
+board.sample(Uptime())
+board.run()
 '''
 
 README = """\
@@ -114,7 +72,7 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     if wifi:
         settings["wifi"] = {"name": wifi, "password": password}
     texts = {
-        "main.py": MAIN.replace("@LOG@", LOG),
+        "main.py": MAIN,
         "settings.json": json.dumps(settings, indent=2) + "\n",
         "README.md": README.replace("@NAME@", name).replace("@PORT@", hub.rpartition(":")[2].partition("?")[0]),
     }
