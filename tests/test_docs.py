@@ -164,7 +164,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_formats_hold_the_numbers_of_the_code() -> None:
     text = (ROOT / "docs" / "formats.md").read_text()
     table = re.findall(r"^\| (\d+) \| ([A-Z]+) \|", text, flags=re.MULTILINE)
-    assert {int(number): name for number, name in table} == dict(enumerate(wire.NAMES[1:], 1))
+    assert {int(number): name for number, name in table} == {n: wire.name_of(n) for n in range(1, wire.PROOF + 1)}
     for number in (wire.MAX_FRAME, wire.MAX_READING, retention.MOST_QUARANTINED):
         assert f"{number:,}" in text, f"{number:,} is not in docs/formats.md"
     assert segment_file.MAX_RECORD == wire.MAX_READING

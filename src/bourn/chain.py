@@ -8,7 +8,7 @@ Most events come from the source, under the source's guard. Those that an operat
 passed or another thing has emitted, run under the chain's guard (`run`), with the same policy.
 """
 
-from bourn import _compat
+import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn.things import OutputThing, _goes_on, _target
 
 

@@ -1,6 +1,6 @@
 """What a sink may be made from; anything with `on_next`, and any callable, is one as well."""
 
-from bourn import _compat
+import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 
 
 class InputThing:

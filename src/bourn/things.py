@@ -17,7 +17,7 @@ source. Only the end of the stream cuts a dispatch short, for nothing comes afte
 
 from collections import namedtuple
 
-from bourn import _compat
+import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 
 # One reading. `ts` is integer milliseconds since 1970-01-01 UTC (a float would lose half of it on boards with
 # single precision); `val` is any JSON value, arrays included.
@@ -58,7 +58,7 @@ class OutputThing:
             return connect(self, sink, policy, port_mapping)
         if not callable(getattr(sink, "on_next", sink)):
             raise TypeError("a sink is callable or has on_next()")
-        if policy not in ("stop", "skip") and not callable(policy):
+        if policy != "stop" and policy != "skip" and not callable(policy):
             raise ValueError("policy: stop, skip, function")
         branch = (object(), sink, policy)
         self._change(self._branches + (branch,))

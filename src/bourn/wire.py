@@ -22,40 +22,45 @@ Each limit below is checked before anything of that size is allocated.
 
 import json
 
-HELLO = 1
-WELCOME = 2
-DATA = 3
-GAP = 4
-ACK = 5
-NACK = 6
-WANT = 7
-CREDIT = 8
-PING = 9
-PONG = 10
-REFUSE = 11
-CHALLENGE = 12
-PROOF = 13
+from bourn._compat import const
 
-NAMES = ("", "HELLO", "WELCOME", "DATA", "GAP", "ACK", "NACK", "WANT", "CREDIT", "PING", "PONG", "REFUSE") + (
-    "CHALLENGE",
-    "PROOF",
-)
-VERSION = 1
-HEADER = 6  # bytes before the body
+HELLO = const(1)
+WELCOME = const(2)
+DATA = const(3)
+GAP = const(4)
+ACK = const(5)
+NACK = const(6)
+WANT = const(7)
+CREDIT = const(8)
+PING = const(9)
+PONG = const(10)
+REFUSE = const(11)
+CHALLENGE = const(12)
+PROOF = const(13)
+
+VERSION = const(1)
+HEADER = const(6)  # bytes before the body
 
 # One frame never needs more memory than this on either side, headers included.
-MAX_FRAME = 65536
+MAX_FRAME = const(65536)
 # One reading as JSON; what a frame adds around a single reading is less than the difference.
-MAX_READING = MAX_FRAME - 256
+MAX_READING = const(MAX_FRAME - 256)
 # Arrays in arrays, counted over the whole body: 3 of a DATA frame and 13 inside a value.
-MAX_NESTING = 16
-MAX_NAME = 64  # characters of a source's or sensor's name
+MAX_NESTING = const(16)
+MAX_NAME = const(64)  # characters of a source's or sensor's name
 MAX_INTEGER = (1 << 63) - 1  # what SQL stores and every JSON reader takes
 
 # What each body holds: s string, i integer >= 0, b boolean, d object, a array. More elements may follow: they are
 # for later versions and ignored.
-_SHAPES = ("", "ssid", "siibs", "iia", "iis", "si", "si", "i", "i", "i", "i", "ss", "ss", "s")
-_KINDS = {"s": (str,), "i": (int,), "b": (bool,), "d": (dict,), "a": (list, tuple)}
+# One text for all kinds, five places each: on a board a table of small ones takes six times as much.
+_SHAPES = "     ssid siibsiia  iis  si   si   i    i    i    i    ss   ss   s    "
+_KINDS = {"s": str, "i": int, "b": bool, "d": dict, "a": (list, tuple)}
+
+
+def name_of(kind):
+    """What the frames of this kind are called."""
+    names = "HELLO WELCOME DATA GAP ACK NACK WANT CREDIT PING PONG REFUSE CHALLENGE PROOF"
+    return names.split()[kind - 1]
 
 
 class FrameError(ValueError):
@@ -75,7 +80,7 @@ def encode_body(kind, body):
     """The bytes of one frame whose body (a JSON array, as bytes) is already encoded."""
     length = len(body) + 2
     if length + 4 > MAX_FRAME:
-        raise FrameError("too_long", "a %s frame of %d bytes; the limit is %d" % (NAMES[kind], length + 4, MAX_FRAME))
+        raise FrameError("too_long", "a %s frame of %d bytes; the limit is %d" % (name_of(kind), length + 4, MAX_FRAME))
     return length.to_bytes(4, "big") + bytes((kind, VERSION)) + body
 
 
@@ -86,14 +91,14 @@ def decode(kind, body):
     try:
         values = json.loads(body)
     except (ValueError, RuntimeError) as e:  # RuntimeError: CPython's RecursionError
-        raise FrameError("json", "the body of a %s frame is not JSON: %s" % (NAMES[kind], e))
+        raise FrameError("json", "the body of a %s frame is not JSON: %s" % (name_of(kind), e))
     check_shape(kind, values)
     return values
 
 
 def check_shape(kind, values):
     """FrameError unless `values` begins with what a frame of this kind holds."""
-    shape = _SHAPES[kind]
+    shape = _SHAPES[5 * kind : 5 * kind + 5].strip()
     ok = isinstance(values, (list, tuple)) and len(values) >= len(shape)
     if ok:
         for i in range(len(shape)):
@@ -102,7 +107,7 @@ def check_shape(kind, values):
             if shape[i] == "i":
                 ok = ok and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER
     if not ok:
-        raise FrameError("shape", "a %s frame does not hold what it should" % NAMES[kind])
+        raise FrameError("shape", "a %s frame does not hold what it should" % name_of(kind))
 
 
 def nesting(body):

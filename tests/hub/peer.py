@@ -146,7 +146,7 @@ class Peer:
     async def expect(self, kind: int) -> Any:
         """The values of the next frame, which is of this kind."""
         got, values = await self.receive()
-        assert got == kind, f"{wire.NAMES[got]} {values} instead of {wire.NAMES[kind]}"
+        assert got == kind, f"{wire.name_of(got)} {values} instead of {wire.name_of(kind)}"
         return values
 
     async def quiet(self) -> None:
@@ -160,7 +160,7 @@ class Peer:
         kind, values = await self.receive()
         while kind in {wire.ACK, wire.CREDIT}:
             kind, values = await self.receive()
-        assert kind == wire.REFUSE, f"{wire.NAMES[kind]} {values} instead of REFUSE"
+        assert kind == wire.REFUSE, f"{wire.name_of(kind)} {values} instead of REFUSE"
         code, text = values
         assert text, "a refusal says why"
         with pytest.raises((EOFError, ConnectionResetError)):  # reset, when something was still on its way there

@@ -19,25 +19,6 @@ def threads():
     return threading
 
 
-class _Alone:
-    """The lock of a port without threads: nobody else is there."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
-
-
-def new_lock():
-    """A lock for `with`, as small as this port has it."""
-    try:
-        from _thread import allocate_lock
-    except ImportError:
-        return _Alone()
-    return allocate_lock()
-
-
 def collect_early():
     """Let garbage be collected long before it fills the heap, where that can be said; for programs, not for modules.
 

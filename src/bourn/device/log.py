@@ -7,16 +7,18 @@ From `sync_level` on (WARNING) a line is on the medium when the call returns, wi
 level waits for the next such one, so that a chatty log does not wear out the flash.
 """
 
+from bourn._compat import Clock
 from bourn._compat.files import Files
-from bourn._compat.system import new_lock
 
 DEBUG = 10
 INFO = 20
 WARNING = 30
 ERROR = 40
-_NAMES = {DEBUG: "DBG", INFO: "INF", WARNING: "WRN", ERROR: "ERR"}
 
-_logger = None
+
+def __getattr__(name):
+    # The one log of a program that asks for it by these names; who makes a Logger does not load that.
+    return getattr(__import__("bourn.device.program_log", None, None, (name,)), name)
 
 
 def utc_stamp(ms):
@@ -62,22 +64,23 @@ class Logger:
     ):
         if max_len < 100:
             raise ValueError("max_len must be at least 100 bytes, not %r" % (max_len,))
-        if clock is None:
-            from bourn.clock import Clock
-
-            clock = Clock()
         self.outputfile = outputfile
         self.max_len = max_len
         self.level = level
         self.interactive = interactive
         self.sync_level = sync_level
         self.dropped = 0
-        self._clock = clock
-        self._files = files or Files()
-        self._lock = new_lock()  # for what follows, and for the file itself
+        self.clock = clock or Clock()
+        self.files = files or Files()
         self._secrets = ()
         self._file = None
         self._size = 0
+        try:
+            from _thread import allocate_lock
+
+            self._lock = allocate_lock()  # for what stands above, and for the file itself
+        except ImportError:  # a port without threads: nobody else is there
+            self._lock = None
         self._open()
 
     def debug(self, msg, *args):
@@ -111,8 +114,7 @@ class Logger:
 
         trace = StringIO()
         print_exception(e, trace)
-        text = trace.getvalue().rstrip()
-        self._log(ERROR, "%s", ((_formatted(msg, args) + "\n" if msg else "") + text,))
+        self._log(ERROR, msg, args, trace.getvalue().rstrip())
 
     def set_level(self, level):
         """From now on leave out what is below `level`."""
@@ -120,15 +122,19 @@ class Logger:
 
     def redact(self, *secrets):
         """From now on write *** for each of these texts, a password or a key."""
-        with self._lock:
-            self._secrets += tuple([secret for secret in secrets if secret])
+        more = tuple([secret for secret in secrets if secret])
+        lock = self._lock
+        if lock:
+            lock.acquire()
+        try:
+            self._secrets += more
+        finally:
+            if lock:
+                lock.release()
 
     def close(self):
         """Close the file; a closed log drops and counts what comes."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+        self._write(None)
 
     # -- a sink of the flow
 
@@ -138,7 +144,7 @@ class Logger:
 
     def on_completed(self):
         """Log that the stream has ended."""
-        self._log(INFO, "completed", ())
+        self._log(INFO, "completed")
 
     def on_error(self, e):
         """Log the error that has ended the stream."""
@@ -147,102 +153,71 @@ class Logger:
     # -- the files
 
     def _open(self):
-        folder = self.outputfile[: self.outputfile.rfind("/") + 1]
-        self._file = self._files.open(self.outputfile, "ab")
-        self._size = self._files.size(self.outputfile)
-        if not self._size:
-            self._files.sync_folder(folder or ".")  # else its lines survive a power cut, and its name does not
-        elif not self._ends_whole():  # the power went in the middle of a line
-            self._size += self._file.write(b"\n") or 0
-
-    def _ends_whole(self):
-        file = self._files.open(self.outputfile, "rb")
+        name = self.outputfile
+        self._file = self.files.open(name, "ab")
+        self._size = self.files.size(name)
+        if not self._size:  # else its lines survive a power cut, and its name does not
+            self.files.sync_folder(name[: name.rfind("/") + 1] or ".")
+            return
+        file = self.files.open(name, "rb")
         try:
             file.seek(self._size - 1)
-            return file.read(1) == b"\n"
+            whole = file.read(1) == b"\n"
         finally:
             file.close()
+        if not whole:  # the power went in the middle of a line
+            self._size += self._file.write(b"\n") or 0
 
-    def _log(self, level, msg, args):
+    def _log(self, level, msg, args=(), trace=""):
         if level < self.level:
             return
-        line = "%s [%s] %s" % (utc_stamp(self._clock.wall()), _NAMES[level], _formatted(msg, args))
-        line = _without_passwords(line).replace("\n", "\n    ")
-        with self._lock:
-            for secret in self._secrets:
-                line = line.replace(secret, "***")
-            if self.interactive:
-                print(line)
-            data = line.encode()[: self.max_len - 1] + b"\n"
+        msg = str(msg)
+        if args:
             try:
-                self._write(data)
-                if level >= self.sync_level and self._file is not None:
-                    self._files.sync(self._file)
-            except OSError:
-                self.dropped += 1
+                msg %= args
+            except (TypeError, ValueError):  # it does not fit; still logged, for a log must not end a program
+                msg = "%s %r" % (msg, args)
+        if trace:
+            msg = msg + "\n" + trace if msg else trace
+        name = "DBGINFWRNERR"[level // 10 * 3 - 3 :][:3]
+        line = "%s [%s] %s" % (utc_stamp(self.clock.wall()), name, msg)
+        if self._secrets or "://" in line:
+            from bourn.device.redaction import redacted  # who logs no URL does not load it
 
-    def _write(self, data):
-        if self._file is None:
-            self.dropped += 1
-            return
-        if self._size + len(data) > self.max_len:
-            self._files.sync(self._file)
-            self._file.close()
-            try:
-                self._files.rename(self.outputfile, self.outputfile + ".1")
-            finally:
-                self._open()  # the same file again, where it could not be renamed
-            if self._size + len(data) > self.max_len:
+            line = redacted(line, self._secrets)
+        line = line.replace("\n", "\n    ")
+        if self.interactive:
+            print(line)
+        self._write(line.encode()[: self.max_len - 1] + b"\n", level >= self.sync_level)
+
+    def _write(self, data, sync=False):
+        """Put a line into the file, None to close it; a disk that is full costs it."""
+        lock = self._lock
+        if lock:
+            lock.acquire()
+        try:
+            file = self._file
+            if data is None:
+                self._file = None
+                if file is not None:
+                    file.close()
+                return
+            if file is not None and self._size + len(data) > self.max_len:
+                self.files.sync(file)
+                file.close()
+                try:
+                    self.files.rename(self.outputfile, self.outputfile + ".1")
+                finally:
+                    self._open()  # the same file again, where it could not be renamed
+                file = self._file
+            if file is None or self._size + len(data) > self.max_len:
                 self.dropped += 1
                 return
-        self._size += self._file.write(data) or 0
-
-
-def _formatted(msg, args):
-    """`msg % args`; a message that does not fit its arguments is still logged, for a log must not end a program."""
-    if not args:
-        return str(msg)
-    try:
-        return str(msg) % args
-    except (TypeError, ValueError):
-        return "%s %r" % (msg, args)
-
-
-def _without_passwords(line):
-    """`line` with *** for what stands before the @ of each URL: `mqtt://me:secret@host` is `mqtt://***@host`."""
-    at = line.find("://")
-    while at >= 0:
-        at += 3
-        end = at
-        last = -1  # a password may hold an @ itself
-        while end < len(line) and line[end] not in " /\n\t\"'<>":
-            if line[end] == "@":
-                last = end
-            end += 1
-        if last >= 0:
-            line = line[:at] + "***" + line[last:]
-        at = line.find("://", at)
-    return line
-
-
-def initialize_logging(filename, max_len=32000, level=INFO, interactive=False):
-    """Open the program's one log; RuntimeError when there is one already."""
-    global _logger  # noqa: PLW0603 - ThingFlow's programs ask the module for the one log
-    if _logger is not None:
-        raise RuntimeError("the log was already initialized")
-    _logger = Logger(filename, max_len, level, interactive)
-
-
-def get_logger():
-    """The log that `initialize_logging` has opened; RuntimeError before."""
-    if _logger is None:
-        raise RuntimeError("the log was not yet initialized")
-    return _logger
-
-
-def close_logging():
-    """Close the program's log; nothing happens when there is none."""
-    global _logger  # noqa: PLW0603 - as above
-    if _logger is not None:
-        _logger.close()
-        _logger = None
+            self._size += file.write(data) or 0
+            if sync:
+                self.files.sync(file)
+        except (OSError, ValueError):  # ValueError: it could not be opened again, and CPython says so in this way
+            self.dropped += 1
+        finally:
+            if lock:
+                lock.release()

@@ -11,18 +11,17 @@ import errno
 import select
 from collections import deque
 
-from bourn._compat.system import random_bytes
-from bourn.clock import Clock
+from bourn._compat import Clock, const
 from bourn.device import mqtt_packet
 from bourn.device.dial import open_tcp
 
-BACKOFF_MS = 200  # the first pause after a failure; doubled up to 10 s, and of it a random half, so that a fleet
-# does not come back at once
-ANSWER_MS = 10000  # how long the broker may let an answer wait; then the link is given up
-OUT_BYTES = 2048  # unsent bytes above which nothing more is taken from the queue, nor from the network
-READ_BYTES = 512
-READS = 32  # in one step, so that a flood of messages does not keep it
-TOPICS = 0xFF00  # packets about subscriptions have the numbers from here on, messages those below
+# The first pause after a failure; doubled up to 10 s, and of it a random half, so that a fleet does not return at once
+_BACKOFF_MS = const(200)
+_ANSWER_MS = const(10000)  # how long the broker may let an answer wait; then the link is given up
+_OUT_BYTES = const(2048)  # unsent bytes above which nothing more is taken from the queue, nor from the network
+_READ_BYTES = const(256)  # many acks; a small heap has no large piece
+_READS = const(32)  # in one step, so that a flood of messages does not keep it
+_NUMBERS = const(0xFF00)  # messages have those below, subscriptions the others (mqtt_hearing.py)
 
 
 class Client:
@@ -56,22 +55,25 @@ class Client:
         on_message=None,
         clock=None,
         connect=open_tcp,
-        random=random_bytes,
+        random=None,
     ):
         if policy == "keep_latest":
             queue = 1
-        if policy not in ("block", "drop_oldest", "drop_newest", "keep_latest"):
-            raise ValueError("policy: block, drop_oldest, drop_newest or keep_latest")
-        if not 0 < window < 1000 or queue < 1 or not 5 <= keepalive_s < 65536 or not (clean or client_id):
-            raise ValueError("window 1 to 999, queue from 1, keepalive_s 5 to 65535; client_id, if not clean")
-        client_id = client_id or "bourn-" + "".join(["%02x" % b for b in random(6)])
+        policies = "block drop_oldest drop_newest keep_latest"
+        if policy not in policies.split() or queue < 1 or not 0 < window < 1000 or not 5 <= keepalive_s < 65536:
+            raise ValueError("policy: %s; window 1 to 999, queue from 1, keepalive_s 5 to 65535" % policies)
+        if not clean and not client_id:
+            raise ValueError("without `clean`: client_id")
+        if random is None:
+            from os import urandom as random
+        client_id = client_id or "bourn-" + random(6).hex()
         self._hello = mqtt_packet.connect(client_id, keepalive_s, clean, user, password, will)
         self._address = (host, port or (8883 if tls else 1883))
-        self._tls = tls
-        self._window = window
-        self._most = most
+        self.tls = tls
+        self.window = window
+        self.most = most
         self._quiet_ms = keepalive_s * 750  # without an answer, before the broker is asked
-        self._policy = policy
+        self.policy = policy
         self._bound = queue
         self.on_message = on_message
         self.clock = clock or Clock()
@@ -80,24 +82,21 @@ class Client:
         self.last_error = None
         # sent, resent: messages put on the wire for the first time, and again; acked: those of QoS 1 that the broker
         # has; dropped: by the policy; received; too_long: incoming ones thrown away; refused: subscriptions that were
-        self.counters = {}
-        for name in ("sent", "resent", "acked", "dropped", "received", "too_long", "refused", "links", "failures"):
-            self.counters[name] = 0
+        self.counters = counters = {"sent": 0, "resent": 0, "acked": 0, "dropped": 0, "links": 0, "failures": 0}
+        counters["received"] = counters["too_long"] = counters["refused"] = 0
         self._connect = connect
-        self._random = random
+        self.random = random
         self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; (packet, place of its number): not sent yet
         self._flight = []  # (number, packet), oldest first: of QoS 1, sent and not acknowledged
-        self._number = 0  # the last one given
-        self._topics = ()  # (topic, qos), replaced as a whole
+        self._number = self._mask = 0  # the last one given; what the socket is polled for
+        self._topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
         self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
         self._due = self._retry_at = self.clock.now()  # when silence is too long; when to dial again
         self._attempts = 0  # failures since the link was up
-        self._socket = self._channel = self._decoder = (
-            None  # what is polled; the same, or TLS over it, to speak through
-        )
-        self._mask = 0
+        # What is polled; the same, or TLS over it, to speak through.
+        self._socket = self._channel = self._decoder = None
         self._more = False  # there may be bytes that no poll will tell of
-        self._out = b""  # never a message in flight itself; at most OUT_BYTES and a packet, on a new link the window
+        self._out = b""  # never a message in flight itself; at most _OUT_BYTES and a packet, on a new link the window
 
     # -- what the program says
 
@@ -111,9 +110,9 @@ class Client:
 
     def subscribe(self, topic, qos=1):
         """Hear messages of `topic`, on this link and all to come; 255 subscriptions at most."""
-        if not topic or not 0 <= qos <= 1 or len(self._topics) == 255:
-            raise ValueError("255 topics, of QoS 0 or 1")
-        self._topics += ((mqtt_packet.text(topic), qos),)
+        from bourn.device.mqtt_hearing import subscription
+
+        self._topics += ((topic, subscription(topic, qos, len(self._topics))),)
 
     def waiting(self):
         """Messages accepted that the broker does not have for sure."""
@@ -157,7 +156,7 @@ class Client:
             now = self.clock.now()
             if now >= end:
                 return False
-            self._retry_at = min(self._retry_at, now + BACKOFF_MS)  # there is no later: a long pause must not miss it
+            self._retry_at = min(self._retry_at, now + _BACKOFF_MS)  # there is no later: a long pause must not miss it
             self.step(end - now)
         return True
 
@@ -173,10 +172,10 @@ class Client:
     def _put(self, item):
         queue = self._queue
         if len(queue) == self._bound:
-            if self._policy == "block":
+            if self.policy == "block":
                 return False
             self.counters["dropped"] += 1
-            if self._policy == "drop_newest":
+            if self.policy == "drop_newest":
                 return False
             queue.popleft()
         queue.append(item)
@@ -197,8 +196,8 @@ class Client:
         self._mask = select.POLLIN | select.POLLOUT
         self.poller.register(s, self._mask)
         self.state = "connecting"
-        self._due = self.clock.now() + ANSWER_MS
-        self._decoder = mqtt_packet.Decoder(self._most)
+        self._due = self.clock.now() + _ANSWER_MS
+        self._decoder = mqtt_packet.Decoder(self.most)
 
     def _expects(self):
         return self._flight or self._awaited or self.state != "up"
@@ -206,7 +205,7 @@ class Client:
     def _expect(self):
         """An answer is expected from now on: the silence before does not count against the broker."""
         if not self._expects():
-            self._due = self.clock.now() + ANSWER_MS
+            self._due = self.clock.now() + _ANSWER_MS
 
     def _ask(self, packet):
         """Say what the broker has to answer."""
@@ -216,56 +215,49 @@ class Client:
 
     def _ready(self, events):
         """The socket can be read or written."""
-        messages = ()
+        heard = None
         try:
             if self.state == "connecting":
                 if events & (select.POLLERR | select.POLLHUP):
                     raise OSError(errno.ECONNREFUSED, "nobody is there")
                 self._channel = self._socket
-                if self._tls:
-                    self._channel = self._tls.wrap(self._socket, self._address[0])
+                if self.tls:
+                    self._channel = self.tls.wrap(self._socket, self._address[0])
                     self._socket = self._channel.polled
                 self.state = "greeting"
                 self._out = self._hello
             elif events != select.POLLOUT:
-                messages = self._receive()
+                heard = self._receive()
         except (OSError, ValueError, IndexError, MemoryError) as e:
             self._fail(e)
-        for topic, payload, retained, number in messages:
-            if payload is not None and self.on_message:
-                try:
-                    self.on_message(topic, payload, retained)
-                except BaseException:
-                    self._fail("on_message raised an exception")
-                    raise
-            if number and self._socket:
-                self._out += mqtt_packet.packet(0x40, number)  # PUBACK
+        if heard:
+            from bourn.device.mqtt_hearing import tell
+
+            tell(self, heard)
         self._move()
 
     def _receive(self):
-        """Take in what has come; returns the messages of it."""
-        messages = []
+        """Take in what has come; returns the messages of it, as the decoder gives them."""
+        heard = []
         self._more = False
-        for _ in range(READS):
+        for _ in range(_READS):
             try:
-                data = self._channel.recv(READ_BYTES)
+                data = self._channel.recv(_READ_BYTES)
             except OSError as e:
                 if e.args[0] != errno.EAGAIN:
                     raise
-                return messages
+                return heard
             if not data:
                 raise OSError(errno.ECONNRESET, "closed")
-            for first, body, n in self._decoder.feed(data):
-                if first & 0xF0 == 0x30:
-                    message = mqtt_packet.message(first, body, n)
-                    self.counters["too_long" if message[1] is None else "received"] += 1
-                    messages.append(message)
+            for one in self._decoder.feed(data):
+                if one[0] & 0xF0 == 0x30:
+                    heard.append(one)
                 else:
-                    self._answered(first, body)
-            if len(data) < READ_BYTES:
-                return messages
+                    self._answered(one[0], one[1])
+            if len(data) < _READ_BYTES:
+                return heard
         self._more = True
-        return messages
+        return heard
 
     def _answered(self, first, body):
         counters = self.counters
@@ -279,9 +271,8 @@ class Client:
         elif first == 0x20:  # CONNACK
             if body[1]:
                 self._attempts += 4  # it will not be better in a moment
-                raise ValueError(
-                    "the broker refuses " + ("", "3.1.1", "the id", "for now", "the password", "this client")[body[1]]
-                )
+                what = "3.1.1,the id,for now,the password,this client".split(",")  # noqa: SIM905 - a third of the RAM
+                raise ValueError("the broker refuses " + what[body[1] - 1])
             self.state = "up"
             self._attempts = 0
             counters["links"] += 1
@@ -294,7 +285,7 @@ class Client:
             if len(body) > 2 and body[2] > 1:
                 counters["refused"] += 1
                 self.last_error = "the broker refuses %s" % self._topics[body[1]][0]
-        self._due = self.clock.now() + (ANSWER_MS if self._expects() else self._quiet_ms)
+        self._due = self.clock.now() + (_ANSWER_MS if self._expects() else self._quiet_ms)
 
     def _move(self):
         """Put on the wire what may go there; poll for the rest."""
@@ -313,9 +304,9 @@ class Client:
             mask = select.POLLIN
             if self._out:
                 mask |= select.POLLOUT
-                if self._tls:
+                if self.tls:
                     mask = channel.interest(True)
-                elif len(self._out) >= OUT_BYTES:
+                elif len(self._out) >= _OUT_BYTES:
                     mask = select.POLLOUT  # a broker that does not read what it is told is not listened to
             if mask != self._mask:
                 self._mask = mask
@@ -326,20 +317,18 @@ class Client:
     def _fill(self):
         topics = self._topics
         while self._told < len(topics):
-            topic, qos = topics[self._told]
-            number = TOPICS + self._told
-            self._ask(mqtt_packet.packet(0x82, number.to_bytes(2, "big") + topic + bytes((qos,))))
+            self._ask(topics[self._told][1])
             self._told += 1
         flight = self._flight
         pieces = [self._out]
         size = len(self._out)
-        while len(flight) < self._window and size < OUT_BYTES:
+        while len(flight) < self.window and size < _OUT_BYTES:
             item = self._next()
             if not item:
                 break
             packet, place = item
             if place:
-                number = self._number = self._number % (TOPICS - 1) + 1
+                number = self._number = self._number % (_NUMBERS - 1) + 1
                 packet[place] = number >> 8
                 packet[place + 1] = number & 255
                 self._expect()
@@ -355,9 +344,9 @@ class Client:
         if why:
             self.last_error = "%s:%d: %s" % (self._address + (why,))
             self.counters["failures"] += 1
-        pause = min(10000, BACKOFF_MS << min(self._attempts, 6))
+        pause = min(10000, _BACKOFF_MS << min(self._attempts, 6))
         self._attempts += 1
-        self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
+        self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self.random(2), "big") * (pause // 2) // 65535
         if self._socket is not None:
             self.poller.unregister(self._socket)
             (self._channel or self._socket).close()

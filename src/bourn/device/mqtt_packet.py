@@ -96,18 +96,3 @@ class Decoder:
         self._skip += max(0, at - size)
         self._rest = data[at:]
         return packets
-
-
-def message(first: int, body, n: int):
-    """(topic, payload, retained, number) of a PUBLISH of `n` bytes; `payload` is None if not all of it is in `body`.
-
-    `number` is its two bytes for the PUBACK, empty for QoS 0. ValueError when it is no good.
-    """
-    qos = first & 6
-    end = 2 + (body[0] << 8 | body[1])
-    at = end + 2 if qos else end
-    if qos > 2 or (at > len(body) and n == len(body)):
-        raise ValueError("no message")
-    if n > len(body):
-        return "", None, False, body[end:at] if at <= len(body) else b""
-    return str(body[2:end], "utf-8"), body[at:], first & 1 == 1, body[end:at]

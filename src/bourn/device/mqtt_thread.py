@@ -9,7 +9,7 @@ the writes of one processor visible on another, with or without a GIL.
 
 import select
 
-from bourn import _compat
+import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn._compat.doorbell import Doorbell
 from bourn._compat.system import threads
 from bourn.device import mqtt_packet
@@ -49,7 +49,7 @@ class ThreadClient(Client):
         """Accept one message, of `bytes` or `str`; False when the policy refuses it, or the client is closed."""
         item = mqtt_packet.publish(topic, payload, qos, retain)
         with self._lock:
-            if self._policy == "block" and self._owner != self._ident():
+            if self.policy == "block" and self._owner != self._ident():
                 self._wait(lambda: len(self._queue) < self._bound)
             if self._over or not self._put(item):
                 return False

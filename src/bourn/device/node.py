@@ -17,6 +17,7 @@ import select
 import sys
 
 from bourn._compat.files import Files
+from bourn._compat.sockets import folder_lock
 from bourn._compat.system import collect_early, runtime
 from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
@@ -40,9 +41,8 @@ class Node:
         self.clock = clock or Clock()
         self.settings = settings
         sensors = [make_sensor(s) for s in settings["sensors"]]
-        files = Files()
-        files.make_folder(settings["outbox"])
-        self._lock = files.lock(settings["outbox"])
+        Files().make_folder(settings["outbox"])
+        self._lock = folder_lock(settings["outbox"])
         spool = SegmentSpool(
             settings["outbox"],
             max_bytes=settings.get("outbox_bytes", 1 << 20),

@@ -255,7 +255,7 @@ class Sender:
             if not self._follower.in_flight:
                 self._follower.rewind(self.spool.acked())  # a Gap whose ack was lost on an older link goes again
         else:
-            raise wire.FrameError("kind", "a %s frame from a hub" % wire.NAMES[kind])
+            raise wire.FrameError("kind", "a %s frame from a hub" % wire.name_of(kind))
 
     def _hello(self) -> None:
         """Open the oldest epoch that holds something unacknowledged."""

@@ -200,7 +200,7 @@ class Link(asyncio.Protocol):
             self.ingest.pool.forget(self)  # or it would be lent the same again, to give it back again
             self.ingest.pool.give_back(values[0])
         elif kind != wire.PONG:
-            raise wire.FrameError("kind", f"a {wire.NAMES[kind]} frame that a sender may not send now")
+            raise wire.FrameError("kind", f"a {wire.name_of(kind)} frame that a sender may not send now")
 
     def _take_hello(self, source: str, epoch: str, oldest: int, about: dict[str, Any]) -> None:
         if not wire.source_ok(source) or (self.source and source != self.source):

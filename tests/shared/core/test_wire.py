@@ -59,7 +59,7 @@ def test_every_kind_comes_back_as_it_was():
         assert back == kind
         assert wire.decode(kind, body) == values
     assert {frame[0] for frame in FRAMES} == set(range(HELLO, wire.PROOF + 1))
-    assert len(wire.NAMES) == wire.PROOF + 1
+    assert wire.name_of(HELLO) == "HELLO" and wire.name_of(wire.PROOF) == "PROOF"
 
 
 def test_the_bytes_of_a_frame():

@@ -4,7 +4,7 @@ import os
 import select
 import socket
 
-from bourn.device import mqtt_packet
+from bourn.device import mqtt_hearing, mqtt_packet
 from bourn.device.connections.tcp import open_tcp
 from bourn.device.mqtt import Client
 from bourn.testing import ManualClock
@@ -100,7 +100,7 @@ def number_of(body):
 
 def payload_of(first, body):
     """The payload of a message."""
-    return bytes(mqtt_packet.message(first, body, len(body))[1])
+    return bytes(mqtt_hearing.message(first, body, len(body))[1])
 
 
 class Table:

@@ -21,29 +21,18 @@ A driver is a file here with `check(url)`, `open_link(url)`, which do what the f
 
 import select
 
-# scheme: (file, how a URL looks)
-DRIVERS = {
-    "tcp": ("tcp", "tcp://127.0.0.1:7007"),
-    "tls": ("tls", "tls://hub.local:7443?ca=ca.pem"),
-    "unix": ("unix", "unix:bourn.sock"),
-    "pipe": ("pipe", "pipe:3"),
-    "queue": ("thread_queue", "queue:hub"),
-    "mpqueue": ("process_queue", "mpqueue:3"),
-    "shm": ("shared_memory", "shm:bourn.sock"),
-    "mqtt": ("mqtt", "mqtt://127.0.0.1:1883/bourn"),
-    "mqtts": ("mqtt", "mqtts://host/bourn?ca=ca.pem"),
-}
-
 
 def driver(url):
     """The module for this URL, loaded on use; ValueError when there is none."""
-    name = url.partition(":")[0]
-    if name not in DRIVERS:
-        known = ", ".join([DRIVERS[k][1] for k in sorted(DRIVERS)])
-        raise ValueError("there is no connection %r; a hub's URL looks like one of: %s" % (url, known))
+    file = url.partition(":")[0]
+    if file != "tcp":  # what most boards have needs no table
+        from bourn.device.connections.schemes import file_of
+
+        file = file_of(file, url)
     try:
-        return __import__("bourn.device.connections." + DRIVERS[name][0], None, None, ("check",))
+        return __import__("bourn.device.connections." + file, None, None, ("check",))
     except ImportError as e:
+        name = url.partition(":")[0]
         raise ValueError("this interpreter cannot do %s: (%s); use tcp://, or unix: on one machine" % (name, e))
 
 
