@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ TITLE = "Repositories"
 READINGS = 400_000
 SOURCES = 5
 PLAIN = 4_000  # readings of the plain way, which takes its time
+COPIED = 200_000
 ROUNDS = 3
 
 
@@ -81,6 +83,28 @@ def plain_postgres(conninfo: str) -> float:
         return PLAIN / (time.perf_counter() - began)
 
 
+def copied_postgres(conninfo: str) -> float:
+    """Rows per second of the plain way to be exactly once: COPY as text to a temporary table, then INSERT, a commit."""
+    import psycopg
+
+    into = "COPY incoming FROM STDIN"
+    columns = "source text, epoch text, seq bigint, sensor text, time timestamptz, val float8"
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(f"CREATE TABLE copied ({columns}, PRIMARY KEY (source, epoch, seq))")
+        connection.execute(f"CREATE TEMP TABLE incoming ({columns}) ON COMMIT DELETE ROWS")
+        connection.commit()
+        times = [datetime.fromtimestamp(1_790_000_000 + i, UTC) for i in range(COPIED)]
+        began = time.perf_counter()
+        for first in range(0, COPIED, 10_000):
+            with connection.cursor() as cursor:
+                with cursor.copy(into) as copy:
+                    for i in range(first, first + 10_000):
+                        copy.write_row((f"s{i % SOURCES}", "0123456789abcdef", i, "t", times[i], i * 0.25))
+                cursor.execute("INSERT INTO copied SELECT * FROM incoming ON CONFLICT DO NOTHING")
+            connection.commit()
+        return COPIED / (time.perf_counter() - began)
+
+
 def rows_of(conninfo: str, table: str) -> int:
     """How many readings are in the table, each counted once."""
     import psycopg
@@ -102,6 +126,9 @@ def section() -> str:
         try:
             plain = [plain_postgres(server.conninfo)]
             table.append(("PostgreSQL, one INSERT and commit each", plain))
+            table.append(
+                ("PostgreSQL, COPY to a temporary table, INSERT … ON CONFLICT", [copied_postgres(server.conninfo)])
+            )
             rates = [alone(spool, f"{server.url}?table=alone{i}") for i in range(ROUNDS)]
             assert rows_of(server.conninfo, "alone0") == READINGS
             table.append(("`postgresql:`, each exactly once, batches from memory", rates))

@@ -14,6 +14,7 @@ from servers import Postgres
 from bourn.hub.repositories import RepositoryError, Unreachable, make_repository
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.postgresql import PostgreSQL
+from bourn.spool.sqlite import Stream
 
 if os.environ.get("CI") != "true":
     pytest.importorskip("psycopg")
@@ -149,10 +150,39 @@ def test_two_hubs_and_the_same_readings_over_both(
         other.stop()
 
 
+def test_the_short_way_is_left_for_what_is_there_already_and_taken_again(place: Place, repository: PostgreSQL) -> None:
+    """All batches in one connection: COPY into the table itself, until its key refuses one."""
+    stream = Stream(1, "s", EPOCH, 0)
+
+    def write(*seqs: int) -> bool:
+        repository.write([(seq, stream, seq, "t", T0 + seq, seq) for seq in seqs])
+        return repository._new
+
+    repository.open(None)
+    repository.resume("hub", None)
+    assert [write(1, 2), write(3), write(4, 5)] == [True, True, True]
+    other = PostgreSQL(repository.url)
+    other.open(None)
+    other.resume("another hub", None)
+    other.write([(9, stream, seq, "t", T0 + seq, seq) for seq in (3, 6, 7, 8)])
+    assert [write(6, 9), write(8, 10), write(11), write(12)] == [False, False, True, True]
+    assert write(12, 12, 13, 13) is False, "twice in one batch"
+    assert [row[3] for row in repository.read()] == list(range(1, 14))
+    assert query(place, f"SELECT hub, pos FROM {place.table}_cursor ORDER BY hub") == [("another hub", 9), ("hub", 13)]
+    repository.close()
+    other.close()
+
+
+@pytest.mark.parametrize("before", [0, 3])
 def test_what_it_cannot_hold_is_put_aside_and_blocks_nothing(
-    bench: Bench, place: Place, repository: PostgreSQL
+    bench: Bench, place: Place, repository: PostgreSQL, before: int
 ) -> None:
+    """Also in the short way, which the batches before have opened."""
     driver = bench.add(repository)
+    for _ in range(before):
+        bench.put(0, source="before")
+        bench.settle()
+    assert repository._new is (before > 0)
     stream = bench.spool.stream("s", EPOCH)
     rows = [(i, "t", T0 + i, i) for i in range(1, 41)]
     rows[6] = (7, "t", 2**62, "beyond its calendar")
@@ -162,7 +192,7 @@ def test_what_it_cannot_hold_is_put_aside_and_blocks_nothing(
     bench.spool.sync()
     bench.settle()
     assert driver.last_error is None
-    assert [row[3] for row in repository.read()] == [i for i in range(1, 41) if i not in (7, 21)]
+    assert [row[3] for row in repository.read() if row[0][0] == "s"] == [i for i in range(1, 41) if i not in (7, 21)]
     aside = query(place, f"SELECT seq, reading, reason FROM {place.table}_rejected ORDER BY seq")
     assert [(seq, reading) for seq, reading, _ in aside] == [
         (7, f'["t", {2**62}, "beyond its calendar"]'),

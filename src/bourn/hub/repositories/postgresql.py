@@ -1,8 +1,10 @@
 """`postgresql://...`: a table of readings in PostgreSQL, each exactly once, by psycopg 3 (extra `postgres`).
 
-A batch goes by COPY into a temporary table and from there, in one statement, into the table, whose key (source, epoch,
-seq) leaves out what is there already; how far the hub is stands in the same transaction. So a batch whose commit nobody
-heard of is simply written again. Where TimescaleDB is in the database, the table becomes a hypertable by `time`.
+A batch goes by binary COPY into the table, whose key (source, epoch, seq) refuses what is there already; how far the
+hub is stands in the same transaction. So a batch whose commit nobody heard of is simply written again: after every
+`open`, and once the key has refused one, batches go into a temporary table and from there, in one statement, into the
+table without what it has, until one comes in which all was new. Where TimescaleDB is in the database, the table becomes
+a hypertable by `time`.
 
 Tables, made where they are missing (NAME is `reading`, or what `?table=` says):
 
@@ -18,8 +20,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from struct import Struct
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+import msgspec
 
 from bourn.hub.repositories import Unreachable
 from bourn.hub.repositories.address import quoted, secrets_of, without_secrets
@@ -40,9 +45,20 @@ PATIENCE = {
 }
 COLUMNS = ("source", "epoch", "seq", "sensor", "time", "val")
 
+# PostgreSQL's binary COPY: a header, then for each row the number of fields, and each field behind its length, all
+# big-endian; a time is a number of microseconds since 2000. https://www.postgresql.org/docs/current/sql-copy.html
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+COPY_ROWS = 1000  # are encoded while the server takes in those before
+MS_2000 = 946_684_800_000
+_length = Struct("!I").pack
+_columns = Struct("!H").pack
+_seq = Struct("!q").pack
+_time_length = Struct("!qI").pack
+
 _CREATE = """
-CREATE TABLE {t} (source text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, sensor text NOT NULL,
-  time timestamptz NOT NULL, val json NOT NULL, PRIMARY KEY (source, epoch, seq{more_key}));
+CREATE TABLE {t} (source text COLLATE "C" NOT NULL, epoch text COLLATE "C" NOT NULL, seq bigint NOT NULL,
+  sensor text NOT NULL, time timestamptz NOT NULL, val json NOT NULL, PRIMARY KEY (source, epoch, seq{more_key}));
 CREATE TABLE {gap} (source text NOT NULL, epoch text NOT NULL, first bigint NOT NULL, last bigint NOT NULL,
   reason text NOT NULL, PRIMARY KEY (source, epoch, first));
 CREATE TABLE {rejected} (source text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, reading text NOT NULL,
@@ -51,6 +67,11 @@ CREATE TABLE {cursor} (hub text PRIMARY KEY, pos bigint NOT NULL);
 CREATE INDEX ON {t} USING brin (time);
 CREATE VIEW {view} AS SELECT source || ':' || epoch || ':' || seq AS id, time, source, sensor,
   CASE json_typeof(val) WHEN 'number' THEN (val #>> '{{}}')::double precision END AS number, val FROM {t};
+"""
+_COPY = "COPY {} (source, epoch, seq, sensor, time, val) FROM STDIN (FORMAT BINARY)"
+_INSERT = """
+INSERT INTO {t} (source, epoch, seq, sensor, time, val)
+SELECT source, epoch, seq, sensor, time, val FROM bourn_incoming ON CONFLICT DO NOTHING
 """
 
 
@@ -83,6 +104,7 @@ class PostgreSQL:
         self._conninfo = psycopg.conninfo.make_conninfo(**{**PATIENCE, **given})
         self._connection: Any = None
         self._hub = ""
+        self._new = False  # what comes is not in the table: the batch before was all new, and so was every one since
         self.rejected = 0
         parts = self.table.split(".")
         if not all(parts) or len(parts) > 2:
@@ -106,14 +128,15 @@ class PostgreSQL:
         self.close()
         connection = self._connect()
         self._connection = connection
+        self._new = False
         try:
             with connection.transaction():
                 connection.execute("SET TIME ZONE 'UTC'")
                 self._make_tables(connection)
-                # Its rows go with every commit. The time comes as milliseconds: exact, and quicker to write.
+                # Its rows go with every commit.
                 connection.execute(
                     "CREATE TEMP TABLE IF NOT EXISTS bourn_incoming (source text, epoch text, seq bigint, sensor text,"
-                    " ts bigint, val json) ON COMMIT DELETE ROWS"
+                    " time timestamptz, val json) ON COMMIT DELETE ROWS"
                 )
         except self._psycopg.Error as e:
             self.close()
@@ -142,8 +165,9 @@ class PostgreSQL:
             return
         try:
             try:
-                self._store(entries, entries[-1][0])
+                self._store_new(entries, entries[-1][0])
             except self._psycopg.DataError:
+                self._new = False
                 self._store_patiently(entries)
                 self._store([], entries[-1][0])
         except self._psycopg.Error as e:
@@ -205,17 +229,27 @@ class PostgreSQL:
         if timescale:
             connection.execute("SELECT create_hypertable(%s::regclass, 'time')", (quoted,))
 
+    def _store_new(self, entries: list[Entry], place: int) -> None:
+        """Store, the shorter way where all of it seems to be new."""
+        if self._new:
+            try:
+                return self._store(entries, place)
+            except self._psycopg.errors.UniqueViolation:
+                self._new = False  # another hub had some of it, or the journal was restored
+        return self._store(entries, place)
+
     def _store(self, entries: list[Entry], place: int | None) -> None:
         rows, gaps, odd = _sorted_out(entries)
+        sql, new = self._psycopg.sql.SQL, self._new
         with self._connection.transaction(), self._connection.cursor() as cursor:
             if rows:
-                with cursor.copy("COPY bourn_incoming FROM STDIN") as copy:
-                    copy.write("".join(rows))
-                self._run(
-                    "INSERT INTO {t} (source, epoch, seq, sensor, time, val) SELECT source, epoch, seq, sensor,"
-                    " timestamptz 'epoch' + ts * interval '1 ms', val FROM bourn_incoming ON CONFLICT DO NOTHING"
-                )
-            sql = self._psycopg.sql.SQL
+                into = self._names["t"] if new else sql("bourn_incoming")
+                with cursor.copy(sql(_COPY).format(into)) as copy:
+                    for piece in _encoded(rows):
+                        copy.write(piece)
+                if not new:
+                    found = self._run(_INSERT)
+                    new = place is not None and found.rowcount == len(rows)
             if gaps:
                 query = sql("INSERT INTO {gap} VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING").format(**self._names)
                 cursor.executemany(query, gaps)
@@ -226,6 +260,7 @@ class PostgreSQL:
                     "INSERT INTO {cursor} VALUES (%s,%s) ON CONFLICT (hub) DO UPDATE SET pos = excluded.pos",
                     (self._hub, place),
                 )
+        self._new = new
         self.rejected += len(odd)
 
     def _store_patiently(self, entries: list[Entry]) -> None:
@@ -257,24 +292,43 @@ class PostgreSQL:
         return text
 
 
-def _sorted_out(entries: list[Entry]) -> tuple[list[str], list[Any], list[tuple[Entry, str]]]:
-    """Lines for COPY, gaps, and what cannot be stored with the reason."""
+def _sorted_out(entries: list[Entry]) -> tuple[list[Entry], list[Any], list[tuple[Entry, str]]]:
+    """Readings for COPY, gaps, and what cannot be stored with the reason."""
     rows, gaps, odd = [], [], []
     for entry in entries:
         if len(entry) == 3:
             gaps.append((entry[1].source, entry[1].epoch, *entry[2]))
-            continue
-        _, stream, seq, sensor, ts, val = entry
-        if not FIRST_TS <= ts <= LAST_TS:
+        elif not FIRST_TS <= entry[4] <= LAST_TS:
             odd.append((entry, "the time is beyond the years 1 to 9999"))
-            continue
-        kind = type(val)
-        if kind is int or kind is float:
-            text = repr(val)
-        else:  # JSON has no control character; of what COPY takes for its own only the backslash is left
-            text = json.dumps(val, ensure_ascii=False, separators=(",", ":")).replace("\\", "\\\\")
-        rows.append(f"{stream.source}\t{stream.epoch}\t{seq}\t{sensor}\t{ts}\t{text}\n")
+        else:
+            rows.append(entry)
     return rows, gaps, odd
+
+
+def _encoded(rows: list[Entry]) -> Iterator[bytes]:
+    """The readings as binary COPY, in pieces."""
+    json_of = msgspec.json.Encoder().encode
+    streams: dict[Any, bytes] = {}  # what a row begins with
+    sensors: dict[str, bytes] = {}  # what stands between seq and time
+    yield COPY_HEAD
+    for at in range(0, len(rows), COPY_ROWS):
+        parts: list[bytes] = []
+        for _, stream, seq, sensor, ts, val in rows[at : at + COPY_ROWS]:
+            head = streams.get(stream)
+            if head is None:
+                names = _field(stream.source.encode()) + _field(stream.epoch.encode())
+                head = streams[stream] = _columns(len(COLUMNS)) + names + _length(8)
+            middle = sensors.get(sensor)
+            if middle is None:
+                middle = sensors[sensor] = _field(sensor.encode()) + _length(8)
+            text = json_of(val)
+            parts += (head, _seq(seq), middle, _time_length((ts - MS_2000) * 1000, len(text)), text)
+        yield b"".join(parts)
+    yield COPY_END
+
+
+def _field(data: bytes) -> bytes:
+    return _length(len(data)) + data
 
 
 def _moment(ts: int | None) -> datetime | None:
