@@ -4,19 +4,22 @@ import errno
 import os
 import random
 import sqlite3
+import sys
+import threading
 import wave
 
 import pytest
 from recordings import fill, source_bytes
 
 from bourn._compat.files import Files
+from bourn.clock import Clock
 from bourn.hub.recorder.catalogue import Catalogue, CatalogueError
 from bourn.hub.recorder.form import LINES, FormError, pcm, raw
 from bourn.hub.recorder.keeper import HAND_OVER, Triggers
 from bourn.hub.recorder.names import understood
 from bourn.hub.recorder.recorder import Gap, Opened, Recorder, Sealed
 from bourn.hub.recorder.recording import Recording, Settings
-from bourn.hub.recorder.source import EventSink, FileSource
+from bourn.hub.recorder.source import EventSink, FileSource, PipeSource
 from bourn.hub.recorder.space import Space
 from bourn.hub.recorder.store import Failure
 from bourn.testing import ManualClock
@@ -30,10 +33,10 @@ class Away:
         raise Failure("away")
 
 
-def recorder_in(folder, form, frames, told, clock=None, files=None, limit=1 << 30):
+def recorder_in(folder, form, frames, told, clock=None, files=None, limit=1 << 30, sync_ms=1000):
     folder.mkdir(exist_ok=True)
     clock = clock or ManualClock()
-    return Recorder(str(folder), "n", EPOCH, form, frames, 0, Space(limit, 0), told.append, clock, files)
+    return Recorder(str(folder), "n", EPOCH, form, frames, 0, Space(limit, 0), told.append, clock, files, sync_ms)
 
 
 def contents_of(folder):
@@ -178,7 +181,55 @@ def test_it_syncs_at_intervals_and_before_the_name_says_sealed(tmp_path):
     for _ in range(100):
         recorder.write(b"x")
         clock.advance(100)
-    assert done == ["sync"] * 9 + ["sync", "rename", "folder"]
+    assert done == ["sync", "folder"] + ["sync"] * 8 + ["sync", "rename", "folder"]  # its name, too, from the first on
+
+
+def test_what_came_last_is_synced_also_if_nothing_follows(tmp_path):
+    clock, synced = ManualClock(), []
+
+    class Watched(Files):
+        def sync(self, file):
+            synced.append(clock.now())
+            super().sync(file)
+
+    recorder = recorder_in(tmp_path / "r", raw(1), 100, [], clock, Watched())
+    assert recorder.rest() is None
+    recorder.write(b"x")
+    assert recorder.rest() == 1.0
+    clock.advance(600)
+    assert recorder.rest() == pytest.approx(0.4) and synced == []
+    clock.advance(400)
+    assert recorder.rest() is None and synced == [clock.now()]
+    clock.advance(5000)
+    assert recorder.rest() is None and len(synced) == 1  # nothing is new
+
+
+def test_a_flow_that_pauses_and_a_pipe_that_is_silent_are_synced(tmp_path):
+    synced = threading.Event()
+
+    class Watched(Files):
+        def sync(self, file):
+            super().sync(file)
+            synced.set()
+
+    recorder = recorder_in(tmp_path / "r", LINES, 100, [], Clock(), Watched(), sync_ms=20)
+    sink = EventSink(recorder)
+    sink.on_next(SensorEvent("s", 1, 2))
+    assert synced.wait(10)
+    sink.on_completed()
+    sink._thread.join(10)
+    assert not sink._thread.is_alive()
+
+    recorder = recorder_in(tmp_path / "p", LINES, 100, [], Clock(), Watched(), sync_ms=20)
+    synced.clear()
+    stop = threading.Event()
+    source = PipeSource(LINES, f"{sys.executable} -c \"import time; print('x', flush=True); time.sleep(60)\"")
+    thread = threading.Thread(target=source.run, args=(recorder, stop))
+    thread.start()
+    assert synced.wait(20) and recorder.sealed == 0
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_events_are_lines_and_what_is_no_json_is_counted(tmp_path):

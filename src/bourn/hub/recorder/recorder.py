@@ -90,6 +90,8 @@ class Recorder:
         self._bytes = 0
         self._sum = hashlib.sha256()
         self._synced = 0
+        self._unsynced = False  # something was written since
+        self._named = False  # the file's name is on the medium
         self._gap: tuple[int, str] | None = None  # the first frame of the gap that is open, and why
         self._why = "disk"  # of the gap that the next lost frame begins
         self._again_at = 0  # not before is the disk tried again
@@ -123,8 +125,20 @@ class Recorder:
                 return
             if self._frames == self._frames_per_file:
                 self._seal()
-        if self._file is not None and self._clock.now() - self._synced >= self._sync_ms:
+        self.rest()
+
+    def rest(self) -> float | None:
+        """Sync if that is due; seconds until it is, None while there is nothing to be synced.
+
+        A source that nothing comes from asks after that time, so that what came last does not wait for what comes next.
+        """
+        if self._file is None or not self._unsynced:
+            return None
+        due_ms = self._synced + self._sync_ms - self._clock.now()
+        if due_ms <= 0:
             self._sync()
+            return None
+        return due_ms / 1000
 
     def skip(self, frames: int, reason: str) -> None:
         """So many frames came and are lost already, before they got here: they are a gap."""
@@ -159,7 +173,7 @@ class Recorder:
             self._refused(e)
             return False
         self._end_gap()
-        self._file, self._frames, self._bytes, self._synced = file, 0, 0, now
+        self._file, self._frames, self._bytes, self._synced, self._named = file, 0, 0, now, False
         self._sum = hashlib.sha256()
         if self._append(memoryview(header)) < len(header):
             self._abandon()
@@ -193,6 +207,7 @@ class Recorder:
                 done += self._file.write(data[done:])
         except OSError as e:
             self._refused(e)
+        self._unsynced = True
         self._sum.update(data[:done])
         self._bytes += done
         self._space.add(done)
@@ -228,6 +243,7 @@ class Recorder:
             self._file = None
             return
         self._file = None
+        self._unsynced = False
         self.sealed += 1
         self._tell(Sealed(name, self._bytes, self._sum.hexdigest()))
 
@@ -254,6 +270,10 @@ class Recorder:
     def _sync(self) -> None:
         try:
             self._files.sync(self._file)
+            if not self._named:
+                self._files.sync_folder(self._folder)
+                self._named = True
+            self._unsynced = False
         except OSError as e:
             self._refused(e)
         self._synced = self._clock.now()

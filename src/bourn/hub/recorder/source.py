@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 import wave
 from collections.abc import Callable
 from typing import IO, Any
@@ -18,6 +19,7 @@ from bourn.input_thing import InputThing
 
 BLOCK_MS = 20  # of a paced file
 READ = 1 << 16  # of a pipe
+LOOK_S = 0.5  # how often it is looked whether to stop
 
 
 class SourceError(Exception):
@@ -92,7 +94,8 @@ class PipeSource:
         number = self._pipe.fileno()
         try:
             while not stop.is_set():
-                if not select.select([number], [], [], 0.5)[0]:
+                due_s = recorder.rest()
+                if not select.select([number], [], [], LOOK_S if due_s is None else min(LOOK_S, due_s))[0]:
                     continue
                 data = os.read(number, READ)
                 if not data:
@@ -149,7 +152,8 @@ class Cutter:
 class EventSink(InputThing):
     """A sink for a flow of sensor events: each becomes a line `[sensor, ts, val]` of the recording, and a frame.
 
-    `thing.connect(EventSink(recorder))`. A value that is no JSON is counted in `refused` and left out.
+    `thing.connect(EventSink(recorder))`. A value that is no JSON is counted in `refused` and left out. A thread of its
+    own syncs what came last where nothing follows.
     """
 
     form = LINES
@@ -159,6 +163,9 @@ class EventSink(InputThing):
             raise FormError("events are recorded as lines: give the recorder the form LINES")
         self._recorder = recorder
         self._lock = threading.Lock()  # flows may come from several threads; a recorder has one writer
+        self._wrote = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._rest, name="bourn-sync", daemon=True)
         self.refused = 0
 
     def on_next(self, x: Any) -> None:
@@ -170,11 +177,26 @@ class EventSink(InputThing):
             return
         with self._lock:
             self._recorder.write(line.encode())
+            if self._thread.ident is None:
+                self._thread.start()
+        self._wrote.set()
 
     def on_completed(self) -> None:
         """The flow has ended: what is there is sealed."""
         with self._lock:
             self._recorder.close()
+            self._ended = True
+        self._wrote.set()
+
+    def _rest(self) -> None:
+        while not self._ended:
+            self._wrote.wait()
+            self._wrote.clear()
+            due_s: float | None = 0.0
+            while due_s is not None and not self._ended:
+                time.sleep(due_s)
+                with self._lock:
+                    due_s = self._recorder.rest()
 
 
 def _wav(file: IO[bytes], path: str) -> tuple[Form, int]:
