@@ -59,6 +59,7 @@ if options.core:
             "sensor.py",
             "sources.py",
             "spool/__init__.py",
+            "spool/asleep.py",
             "spool/follower.py",
             "spool/ram.py",
             "spool/segment_file.py",

@@ -91,6 +91,15 @@ class TimeLink:
         pause = self.step()
         self._task = scheduler.schedule_later_one_time(lambda: self.keep(scheduler), pause / 1000)
 
+    def wait(self, ms):
+        """Where nobody knows the time, ask and wait for it `ms` milliseconds at most; True when it is known."""
+        end = self.clock.now() + ms
+        while self.clock.offset is None and self.clock.now() < end:
+            pause = self.step()
+            if self.clock.offset is None:
+                self.clock.sleep(max(1, min(pause, end - self.clock.now())))
+        return self.clock.offset is not None
+
     def step(self):
         """Ask, or look for the answer; the ms after which to call again."""
         try:

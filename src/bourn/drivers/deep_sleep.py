@@ -29,14 +29,28 @@ class DeepSleep:
     board that a pin wakes early, or that can't sleep longer than `longest_ms`, has nothing due and sleeps on.
 
     `survived` says whether a valid record was found, and `state` holds the bytes that `keep` was given: only then, and
-    only with them, may an outbox's epoch or an operator's state go on.
+    only with them, may an outbox's epoch (`bourn.spool.asleep`) or an operator's state go on. They count once: a reset
+    without a sleep finds none. `before_sleep()` is called on the way into each sleep, to keep what is to be kept.
 
         asleep = DeepSleep(machine.RTC().memory, machine.deepsleep); scheduler = Scheduler(asleep.clock)
         scheduler.schedule_sensor(sensor, 60, sink); asleep.run(scheduler)
     """
 
-    def __init__(self, memory, sleep, rtc_ms=None, boot_ms=0, clock=None, shortest_ms=1000, longest_ms=LONGEST_MS):
+    before_sleep = None
+
+    def __init__(
+        self,
+        memory,
+        sleep,
+        rtc_ms=None,
+        boot_ms=0,
+        clock=None,
+        shortest_ms=1000,
+        longest_ms=LONGEST_MS,
+        state_bytes=STATE_BYTES,
+    ):
         self.clock = clock or Clock()
+        self.state_bytes = state_bytes  # an ESP32 has room for 2048 - 48
         self._memory = memory
         self._sleep = sleep
         self._rtc_ms = rtc_ms
@@ -50,9 +64,9 @@ class DeepSleep:
         self._restore(bytes(memory() or b""))
 
     def keep(self, state):
-        """From now on the bytes `state` survive a sleep, too. ValueError beyond 400."""
-        if len(state) > STATE_BYTES:
-            raise ValueError("%d bytes of state; %d survive a deep sleep" % (len(state), STATE_BYTES))
+        """From now on the bytes `state` survive a sleep, too. ValueError beyond `state_bytes` (400)."""
+        if len(state) > self.state_bytes:
+            raise ValueError("%d bytes of state; %d survive a deep sleep" % (len(state), self.state_bytes))
         self.state = state
 
     def run(self, scheduler):
@@ -67,12 +81,17 @@ class DeepSleep:
             self.clock.sleep(ms)
             return
         ms = min(ms, self._longest_ms)
+        if self.before_sleep:
+            self.before_sleep()
         # Not `now`: a task with slack may be due already and wait for the end of its window.
         ran = scheduler._tasks[0].due - 1
         rtc = self._rtc_ms() if self._rtc_ms else 0
         record = struct.pack(HEAD, b"Bo", 1, self.clock.now(), ran, ms, rtc, scheduler.phase_ms) + self.state
-        self._memory(record + struct.pack(">I", crc32(record)))
+        self._store(record)
         self._sleep(ms)
+
+    def _store(self, record):
+        self._memory(record + struct.pack(">I", crc32(record)))
 
     def _restore(self, record):
         if len(record) < HEAD_BYTES + 4 or struct.unpack(">I", record[-4:])[0] != crc32(record[:-4]):
@@ -86,3 +105,5 @@ class DeepSleep:
         self._phase_ms = phase_ms
         self.state = record[HEAD_BYTES:-4]
         self.survived = True
+        if self.state:
+            self._store(record[:HEAD_BYTES])

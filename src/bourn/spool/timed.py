@@ -41,15 +41,19 @@ class TimedSpool:
 
     def append(self, record):
         """Take `record`, as the contract says; a stamp is put right at once where the time is known by now."""
-        if self._clock.offset is not None and not self._settled:
-            self._settle()  # first: after a reading with a true time none is looked for that has not
-        if is_relative(record[1]):
-            if self._clock.offset is not None:
-                record = (record[0], record[1] - RELATIVE + self._clock.offset, record[2])
-            elif not self._noted(self.epoch):
+        ts = record[1]
+        offset = self._clock.offset
+        noted = self._noted(self.epoch)
+        if offset is None:
+            if is_relative(ts) and not noted:
                 self._write(self._times + [[self.epoch, None]])
                 self._settled = False
-        return self._spool.append(record)
+        elif self._ready() or not noted:
+            if is_relative(ts):
+                ts += offset - RELATIVE
+        elif not is_relative(ts):
+            ts += RELATIVE - offset  # the medium takes no note now: in an epoch all are right, or all wait for theirs
+        return self._spool.append(record if ts == record[1] else (record[0], ts, record[2]))
 
     def read(self, after, limit):
         """As the contract says, with true times. OSError(EBUSY) while there are readings whose time is not known."""
@@ -159,8 +163,12 @@ class TimedSpool:
         if "times" not in spool._files.listdir(spool._folder):
             return []
         file = spool._files.open(spool._folder + "/times", "rb")
+        data = b""
         try:
-            data = file.read(65536)
+            piece = file.read(256)  # MicroPython makes a buffer of the size that is asked for
+            while piece:
+                data += piece
+                piece = file.read(256)
         finally:
             file.close()
         here = []

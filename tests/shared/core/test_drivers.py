@@ -135,6 +135,33 @@ def test_a_long_sleep_is_cut_and_nothing_runs_in_between():
     assert board.boots == 3 * 24
 
 
+def test_a_state_counts_once():
+    board = Board()
+    asleep = DeepSleep(board.memory, board.sleep, clock=ManualClock())
+    board.clock, board.woke = asleep.clock, 0
+    kept = []
+
+    def before():
+        kept.append(asleep.clock.now())
+        asleep.keep(b"numbers up to 7")
+
+    asleep.before_sleep = before
+    scheduler = Scheduler(asleep.clock)
+    scheduler.schedule_recurring(int, 60)
+    scheduler.run_due(0)
+    try:
+        asleep.run(scheduler)
+    except Reset:
+        assert kept == [0]
+    first = DeepSleep(board.memory, board.sleep, clock=ManualClock())
+    assert (first.survived, first.state) == (True, b"numbers up to 7")
+    again = DeepSleep(board.memory, board.sleep, clock=ManualClock())  # a watchdog's reset: no sleep was entered
+    assert (again.survived, again.state, again.clock.now()) == (True, b"", first.clock.now())
+    roomy = DeepSleep(lambda: None, None, clock=ManualClock(), state_bytes=2000)
+    roomy.keep(bytes(2000))
+    raises(ValueError, roomy.keep, bytes(2001))
+
+
 def test_a_spoiled_record_is_a_start_from_nothing():
     board, log = Board(), []
     awake(board, log, (("a", 30, 0),), 30000)

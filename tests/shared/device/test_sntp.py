@@ -174,6 +174,22 @@ def test_silence_is_a_failure_with_a_back_off_and_a_kiss_is_heeded():
     world.close()
 
 
+def test_a_program_that_is_awake_for_a_moment_waits_for_it():
+    for silent in (False, True):
+        world = World()
+        world.server.silent = silent
+        real = world.clock.sleep
+
+        def sleep(ms, world=world, real=real):
+            real(ms)
+            world.server.answer()
+
+        world.clock.sleep = sleep
+        assert world.link.wait(5000) is not silent
+        assert world.clock.now() == (5000 if silent else sntp.LOOK_MS) and world.link.wait(0) is not silent
+        world.close()
+
+
 def test_the_scheduler_keeps_it():
     world = World()
     scheduler = Scheduler(world.clock)
