@@ -48,6 +48,7 @@ tools: .venv/.dev
 	@$(BIN)/python tools/programs.py
 	@$(BIN)/python tools/azurite.py
 	@$(BIN)/python tools/umqtt.py
+	@$(BIN)/python tools/timescale.py
 
 clean: ## remove what make set up and what the tools wrote, but no readings
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from servers import Postgres, azure_server, free_port, google_account, s3_server
+from servers import Postgres, Timescale, azure_server, free_port, google_account, s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +48,24 @@ def azure() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL for the session; tests take tables of their own."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+def running(server: Postgres) -> Iterator[Postgres]:
     try:
         server.start()
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL for the session; tests take tables of their own."""
+    yield from running(Postgres(tmp_path_factory.mktemp("postgres")))
+
+
+@pytest.fixture(scope="session")
+def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The same with TimescaleDB."""
+    yield from running(Timescale(tmp_path_factory.mktemp("timescale")))
 
 
 @pytest.fixture

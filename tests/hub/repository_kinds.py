@@ -87,14 +87,21 @@ class Bench:
 class Place:
     """Where a test's repositories are: a folder, and servers that are started when one is asked for."""
 
-    def __init__(self, path: Path, request: pytest.FixtureRequest) -> None:
+    def __init__(self, path: Path, request: pytest.FixtureRequest, database: str = "postgres") -> None:
         self.path = path
         self._request = request
+        self._database = database
 
     @property
     def postgres(self) -> Postgres:
-        """The session's PostgreSQL."""
-        server: Postgres = self._request.getfixturevalue("postgres")
+        """The session's PostgreSQL, or that with TimescaleDB where the place was made for it."""
+        server: Postgres = self._request.getfixturevalue(self._database)
+        return server
+
+    @property
+    def timescale(self) -> Postgres:
+        """The session's PostgreSQL with TimescaleDB."""
+        server: Postgres = self._request.getfixturevalue("timescale")
         return server
 
     def server(self, name: str) -> str:
@@ -156,6 +163,11 @@ def in_postgresql(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
     return repository, lambda: list(repository.read())
 
 
+def in_timescaledb(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
+    repository = PostgreSQL(f"{place.timescale.url}?table={place.table}")
+    return repository, lambda: list(repository.read())
+
+
 def in_parquet(place: Place) -> tuple[Repository, Callable[[], list[Any]]]:
     repository = folder_of_files(f"parquet:{place.path / 'parquet'}?rows=7&age=0")
     return repository, lambda: list(repository.read())
@@ -188,6 +200,7 @@ KINDS = {
     "screen": on_the_screen,
     "sqlite": in_sqlite,
     "postgresql": in_postgresql,
+    "timescaledb": in_timescaledb,
     "parquet": in_parquet,
     "file": in_files,
     "s3": in_s3,

@@ -171,17 +171,17 @@ def postgres_programs():
 class Postgres:
     """A database server of a user that is not root: `start`, `kill` -9, `stop`; `conninfo` and `url` name it."""
 
+    settings = ()
+
     def __init__(self, folder, fsync=False):
-        programs = postgres_programs()
-        if programs is None:
-            missing("PostgreSQL (apt install postgresql)")
-        self._programs = programs
+        programs = self.find_programs()
         self._made = None
         self._as_user = []
         if os.geteuid() == 0:  # it refuses to run as root, and another user cannot look into pytest's folders
             folder = self._made = tempfile.mkdtemp(prefix="bourn-postgres-")
             os.chown(folder, 65534, 65534)
             self._as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        self._programs = self._reachable(programs)
         self._data = Path(folder) / "pg"
         self.port = free_port()
         self.conninfo = f"host=127.0.0.1 port={self.port} user=bourn dbname=postgres"
@@ -191,9 +191,22 @@ class Postgres:
         initdb = [str(programs / "initdb"), "-D", str(self._data), "-U", "bourn", "-A", "trust", "-N", "-E", "UTF8"]
         subprocess.run([*self._as_user, *initdb], check=True, **self._quiet())
 
+    @staticmethod
+    def find_programs():
+        """The folder of initdb and postgres."""
+        programs = postgres_programs()
+        if programs is None:
+            missing("PostgreSQL (apt install postgresql)")
+        return programs
+
+    def _reachable(self, programs):
+        """The folder as that user can run what is in it."""
+        return programs
+
     def start(self):
         """When this returns it answers."""
         options = ["-k", str(self._data), "-h", "127.0.0.1", "-p", str(self.port), "-c", f"fsync={self._fsync}"]
+        options += [word for setting in self.settings for word in ("-c", setting)]
         command = [*self._as_user, str(self._programs / "postgres"), "-D", str(self._data), *options]
         self.process = subprocess.Popen(command, **self._quiet())
         wait_for_port(self.port, self.process)
@@ -226,6 +239,36 @@ class Postgres:
     @staticmethod
     def _quiet():
         return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+
+
+class Timescale(Postgres):
+    """The same with TimescaleDB in its database, from what tools/timescale.py has unpacked."""
+
+    root = Path(__file__).resolve().parents[2] / ".tools" / "timescale"
+    settings = ("shared_preload_libraries=timescaledb", "timescaledb.telemetry_level=off", "jit=off")  # no LLVM there
+
+    def find_programs(self):
+        found = sorted(self.root.glob("usr/lib/postgresql/*/bin"))
+        if not found:
+            missing("TimescaleDB")
+        return found[0]
+
+    def _reachable(self, programs):
+        test = subprocess.run([*self._as_user, "test", "-x", str(programs / "postgres")], cwd="/", check=False)
+        if test.returncode:  # a checkout in a folder of root's alone
+            copy = Path(self._made) / "programs"
+            shutil.copytree(self.root, copy, symlinks=True)
+            copy.chmod(0o755)
+            return copy / programs.relative_to(self.root)
+        return programs
+
+    def start(self):
+        """When this returns it answers, and has the extension."""
+        import psycopg
+
+        super().start()
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
 
 
 @contextlib.contextmanager

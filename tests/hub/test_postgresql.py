@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from repository_kinds import EPOCH, LIMIT_S, T0, Bench, Place, by_source
-from servers import Postgres
+from servers import Postgres, Timescale
 
 from bourn.hub.repositories import RepositoryError, Unreachable, make_repository
 from bourn.hub.repositories import driver as driver_module
@@ -27,9 +27,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.stop()
 
 
-@pytest.fixture
+@pytest.fixture(params=["postgres", "timescale"])
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
-    return Place(tmp_path, request)
+    return Place(tmp_path, request, request.param)
 
 
 @pytest.fixture
@@ -51,10 +51,13 @@ def until(what: Any, why: str) -> None:
         time.sleep(0.01)
 
 
-def test_the_server_is_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [Postgres, Timescale])
+def test_the_server_is_killed_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Postgres]
+) -> None:
     """kill -9 of all its processes while batches come: nothing twice, nothing missing, and it says what is wrong."""
     monkeypatch.setattr(driver_module, "BACKOFF_S", (0.05,))
-    server = Postgres(tmp_path)
+    server = kind(tmp_path)
     server.start()
     bench = Bench(tmp_path / "j.db")
     try:
@@ -215,6 +218,31 @@ def test_what_people_query(bench: Bench, place: Place, repository: PostgreSQL) -
     ]
     assert query(place, f"SELECT avg(number) FROM {place.table}_view") == [(3.75,)]
     assert [row[3] for row in repository.read(sensor="t", since=T0 + 2, until=T0 + 4)] == [2.5, "text"]
+
+
+def test_where_timescaledb_is_the_table_is_cut_by_time(bench: Bench, place: Place, repository: PostgreSQL) -> None:
+    """A hypertable: a chunk for each week of readings; the key holds the time, and still keeps each reading once."""
+    hypertables = f"SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_name = '{place.table}'"
+    driver = bench.add(repository)
+    stream = bench.spool.stream("s", EPOCH)
+    bench.spool.take(stream, [(seq, "t", T0 + seq * 86_400_000, seq) for seq in range(1, 101)])
+    bench.spool.sync()
+    bench.settle()
+    if isinstance(place.postgres, Timescale):
+        assert query(place, hypertables) == [(1,)]
+        chunks = f"SELECT num_chunks FROM timescaledb_information.hypertables WHERE hypertable_name = '{place.table}'"
+        assert query(place, chunks)[0][0] >= 100 // 7
+        plan = query(place, f"EXPLAIN SELECT avg(number) FROM {place.table}_view WHERE time >= '2026-12-20'")
+        assert 1 <= sum("Scan on _hyper" in line for (line,) in plan) <= 4, "only the weeks asked for are read"
+    else:
+        assert query(place, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == [(0,)]
+    assert driver.stop(LIMIT_S)
+    bench.drivers.remove(driver)
+    repository.open(None)
+    repository.resume(bench.spool.hub, None)
+    repository.write(bench.spool.read(None, 1000))  # all of it again
+    repository.close()
+    assert by_source(list(repository.read())) == by_source(bench.all())
 
 
 def test_a_table_of_something_else_is_left_alone(bench: Bench, place: Place, repository: PostgreSQL) -> None:
