@@ -188,7 +188,18 @@ class Postgres:
         self.url = f"postgresql://bourn@127.0.0.1:{self.port}/postgres"
         self.process = None
         self._fsync = "on" if fsync else "off"
-        initdb = [str(programs / "initdb"), "-D", str(self._data), "-U", "bourn", "-A", "trust", "-N", "-E", "UTF8"]
+        initdb = [
+            str(self._programs / "initdb"),
+            "-D",
+            str(self._data),
+            "-U",
+            "bourn",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+        ]
         subprocess.run([*self._as_user, *initdb], check=True, **self._quiet())
 
     @staticmethod
