@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bourn.spool import Gap, retention, sqlite
+from bourn.spool import Gap, recent, retention, sqlite
 from bourn.spool.sqlite import JournalError, SqliteSpool, decode_value, encode_value, read_journal
 
 EPOCH = "0123456789abcdef"
@@ -98,7 +98,7 @@ def contract() -> Any:
 @pytest.mark.parametrize("memory", ["memory", "file"])
 def test_the_contract_of_every_spool(path: str, monkeypatch: pytest.MonkeyPatch, check: Any, memory: str) -> None:
     if memory == "file":
-        monkeypatch.setattr(sqlite, "RECENT_ROWS", 0)  # all but the last batch is read from the database, in pages
+        monkeypatch.setattr(recent, "ROWS", 0)  # all but the last batch is read from the database, in pages
         monkeypatch.setattr(sqlite, "PAGE", 4)
     check(lambda: Home(path))
 
@@ -230,7 +230,7 @@ class Journal(RuleBasedStateMachine):
 
 
 def test_the_journal_against_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "RECENT_ROWS", 20)
+    monkeypatch.setattr(recent, "ROWS", 20)
     monkeypatch.setattr(sqlite, "PAGE", 7)
     monkeypatch.setattr(sqlite, "CHUNK", 4)
     case = Journal.TestCase
@@ -368,7 +368,7 @@ def test_without_a_retention_limit_everything_is_kept(spool: SqliteSpool, path: 
 def test_readers_in_other_threads_see_everything_once_and_in_order(
     path: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(sqlite, "RECENT_ROWS", 300)  # so that some fall behind, and read the file
+    monkeypatch.setattr(recent, "ROWS", 300)  # so that some fall behind, and read the file
     chance = random.Random(seed)
     spool = SqliteSpool(path)
     total, done = 20_000, threading.Event()
@@ -424,7 +424,7 @@ def test_a_commit_between_the_two_queries_of_a_page_hides_nothing(path: str) -> 
     held = spool.stream("s", EPOCH)  # a link has it; the owner's thread is not the reader's
     fill(spool, 3)
     spool.sync()
-    spool._recent.clear()
+    spool._recent.forget(spool.last_pos())
     spool.read(0, 10)  # so that this thread has its connection
     there = spool._local.db
 
@@ -436,7 +436,7 @@ def test_a_commit_between_the_two_queries_of_a_page_hides_nothing(path: str) -> 
                 fill(spool, 2)
                 spool.take_gap(spool.stream("s", EPOCH), Gap(6, 9, "full"))
                 spool.sync()
-                spool._recent.clear()
+                spool._recent.forget(spool.last_pos())
             return Rows(rows)
 
     class Rows:
@@ -532,11 +532,11 @@ def test_the_quarantine_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_committed_rows_in_memory_are_bounded(spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "RECENT_ROWS", 100)
+    monkeypatch.setattr(recent, "ROWS", 100)
     for _ in range(50):
         fill(spool, 30)
         spool.sync()
-    assert sum(map(len, spool._recent)) == spool._recent_rows <= 100
+    assert sum(len(rows) for rows, _ in spool._recent._batches) == spool._recent._rows <= 100
 
 
 def test_append_keeps_the_order_of_a_source(spool: SqliteSpool) -> None:
@@ -630,7 +630,7 @@ def test_every_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
     spool = SqliteSpool(name)
     fill(spool, 3)
     spool.sync()
-    spool._recent.clear()
+    spool._recent.forget(spool.last_pos())
     assert len(spool.read(None, 10)) == 3
     spool.close()
     assert numbers(name) == [1, 2, 3]

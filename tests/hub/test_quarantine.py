@@ -12,6 +12,7 @@ from peer import EPOCH, Peer, data_text, readings, running
 from processes import LIMIT_S
 
 from bourn.spool import retention
+from bourn.spool.sqlite import SqliteSpool
 from bourn.spool.stored import read_quarantine
 
 
@@ -77,6 +78,22 @@ def test_list_and_drop_while_a_hub_runs(tmp_path: Path) -> None:
             assert hub.status()["journal"]["quarantined"] == 4
 
     asyncio.run(main())
+
+
+def test_what_is_dropped_while_a_commit_is_under_way_is_dropped(tmp_path: Path) -> None:
+    spool = SqliteSpool(str(tmp_path / "j.db"))
+    stream = spool.stream("s", EPOCH)
+    spool.take_poison(stream, 1, "bad", "x")
+    spool.sync()
+    spool.take(stream, [(2, "x", 1, 1)])
+    assert spool.insert()
+    assert spool.drop_quarantine() == 1  # too late for the transaction that is open
+    spool.commit()
+    spool.committed()
+    assert len(read_quarantine(spool.path)) == 1
+    spool.sync()
+    assert read_quarantine(spool.path) == []
+    spool.close()
 
 
 def test_the_quarantine_is_bounded_and_says_what_it_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -361,12 +361,12 @@ def test_the_cursor_is_saved_with_the_readings(bench: Bench, tmp_path: Path) -> 
 
 
 def test_a_laggard_reads_the_file(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bourn.spool.sqlite.RECENT_ROWS", 10)
+    monkeypatch.setattr("bourn.spool.recent.ROWS", 10)
     slow = Stubborn()
     bench.add(slow)
     for i in range(300):
         bench.put(i, [i], str(i))
-    assert bench.spool._recent_rows <= 10
+    assert bench.spool._recent._rows <= 10
     slow.go_on.set()
     bench.settle()
     assert same("list", slow.got, bench.all())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bourn.spool import Gap, retention, sqlite
+from bourn.spool import Gap, recent, retention
 from bourn.spool.sqlite import JournalError, JournalFull, Limits, SqliteSpool, read_journal
 from bourn.testing import ManualClock
 
@@ -462,10 +462,10 @@ def test_a_migration_that_is_cut_off_leaves_the_old_journal(tmp_path: Path, monk
 def test_committed_readings_in_memory_are_bounded_by_their_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "RECENT_BYTES", 100_000)
+    monkeypatch.setattr(recent, "BYTES", 100_000)
     home = Home(tmp_path)
     for _ in range(50):
         home.fill(5, size=5000)
-    assert sum(home.spool._recent_bytes) <= 100_000 and len(home.spool._recent_bytes) == len(home.spool._recent)
+    assert sum(size for _, size in home.spool._recent._batches) == home.spool._recent._bytes <= 100_000
     assert len(home.spool.read(0, 1000)) == 250
     home.spool.close()

@@ -60,7 +60,7 @@ class Slow(SqliteFile):
 
 
 def run(folder: Path, before_s: float, outage_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bourn.spool.sqlite.RECENT_ROWS", 2_000)  # so that the slow one reads the file
+    monkeypatch.setattr("bourn.spool.recent.ROWS", 2_000)  # so that the slow one reads the file
     bench = Bench(folder / "j.db")
     punctual, slow = Punctual(), Slow(str(folder / "slow.db"))
     others = [

@@ -17,8 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from bisect import bisect_right
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from operator import itemgetter
@@ -27,6 +26,7 @@ from weakref import WeakValueDictionary
 
 from bourn.clock import Clock
 from bourn.spool import Gap
+from bourn.spool.recent import Entry, Recent
 from bourn.spool.retention import Limits, Removed, Retention, step
 from bourn.spool.sqlite_file import JournalError, Say, lock_journal, open_journal, read_only
 from bourn.spool.stored import PAGE, StoredReading, decode_value, delete_quarantine, encode_value, read_journal
@@ -46,8 +46,6 @@ __all__ = [
 ]
 
 CHUNK = 100  # rows of one multi-VALUES INSERT
-RECENT_ROWS = 20_000  # committed rows kept in memory for readers that keep up; laggards read the file
-RECENT_BYTES = 32 << 20  # of them, as they came
 ROW_BYTES = 200  # that a reading takes in memory beside what it came in
 RAW_CHARACTERS = 1000  # kept of a poisoned reading
 KNOWN_STREAMS = 10_000  # names of streams that readers of the file remember
@@ -72,9 +70,6 @@ class Stream:
     def reading_id(self, seq: int) -> str:
         """The one `id` of a reading that people see."""
         return f"{self.source}:{self.epoch}:{seq}"
-
-
-Entry = tuple[Any, ...]  # (pos, stream, seq, sensor, ts, val) or (pos, stream, Gap)
 
 
 class _Batch:
@@ -127,15 +122,14 @@ class SqliteSpool:
             self._lock_file.close()
             raise
         self._lock = threading.Condition()  # guards _recent, _cursors, _dirty and _last_pos
-        self._recent: deque[list[Entry]] = deque()
-        self._recent_rows = 0
-        self._recent_bytes: deque[int] = deque()  # of each batch in _recent
+        self._recent = Recent()
         self._open = _Batch()  # being filled
         self._batch = _Batch()  # inserted, or to be inserted again: at most one
         self._removed = Removed()  # in the transaction that is open
         self._saving: dict[str, tuple[int, str | None] | None] = {}  # None: to be forgotten
         self._local = threading.local()
         self._unwanted = 0  # what is in the quarantine up to this place is to be removed
+        self._dropping = 0  # the same, in the transaction that is open
         self._closed = False
         self.full = False  # nothing more is taken in
         self.dropped_for: Counter[str] = Counter()  # cursor: readings removed before it had them, since the start
@@ -179,12 +173,9 @@ class SqliteSpool:
         with self._lock:
             if after >= self._last_pos:
                 return []
-            for rows in self._recent:
-                if rows[-1][0] > after:
-                    if rows[0][0] > after + 1 and rows is self._recent[0]:
-                        break  # what follows `after` may not be in memory any more
-                    start = bisect_right(rows, after, key=itemgetter(0))
-                    return rows if start == 0 and len(rows) <= limit else rows[start : start + limit]
+            rows = self._recent.read(after, limit)
+            if rows is not None:
+                return rows
             upto = self._last_pos
         return self._select(after, upto, min(limit, PAGE))
 
@@ -293,6 +284,7 @@ class SqliteSpool:
         self._pos += 1
         poison = (self._pos, stream.id, seq, reason, raw[:RAW_CHARACTERS], self._retention.now())
         self._open.quarantine.append(poison)
+        self._open.bytes += ROW_BYTES + len(poison[4])
         stream.last = self._open.lasts[stream] = seq
         self.counters["quarantined"] += 1
 
@@ -328,8 +320,9 @@ class SqliteSpool:
         self._removed = Removed()
         self._retention.mark(self._last_pos)
         self._retention.keep(self._removed, at, self._last_pos, self.rows, batch.readings)
-        if self._unwanted:
-            delete_quarantine(self._db, self._unwanted)
+        self._dropping = self._unwanted
+        if self._dropping:
+            delete_quarantine(self._db, self._dropping)
         if batch and self._retention.full():
             self._save_counters(-self._removed.rows)
             self._db.execute("COMMIT")  # rarely: what could be removed is
@@ -386,7 +379,8 @@ class SqliteSpool:
         batch, self._batch = self._batch, _Batch()
         self._saving = {}
         self.full = False
-        self._unwanted = 0
+        if self._unwanted == self._dropping:  # else one more was asked for while this was being committed
+            self._unwanted = 0
         for stream, last in batch.lasts.items():
             stream.committed = last
         self.counters["appended"] += batch.readings
@@ -395,13 +389,7 @@ class SqliteSpool:
         self._settle(removed)
         with self._lock:
             if batch.entries:
-                self._recent.append(batch.entries)
-                self._recent_bytes.append(batch.bytes)
-                self._recent_rows += len(batch.entries)
-                while len(self._recent) > 1 and (
-                    self._recent_rows > RECENT_ROWS or sum(self._recent_bytes) > RECENT_BYTES
-                ):
-                    self._leave_memory()
+                self._recent.add(batch.entries, batch.bytes)
                 self._last_pos = batch.entries[-1][0]
                 self._lock.notify_all()
         return batch.lasts
@@ -548,12 +536,7 @@ class SqliteSpool:
         self.counters["epochs_forgotten"] += removed.forgotten
         self.dropped_for.update(removed.lacked)
         with self._lock:
-            while self._recent and self._recent[0][0][0] <= removed.upto:
-                self._leave_memory()
-
-    def _leave_memory(self) -> None:
-        self._recent_rows -= len(self._recent.popleft())
-        self._recent_bytes.popleft()
+            self._recent.forget(removed.upto)
 
     def _reader(self) -> sqlite3.Connection:
         """One read connection per thread: a reader never waits for the writer."""

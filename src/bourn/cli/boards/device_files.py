@@ -34,6 +34,7 @@ CPYTHON_ONLY = {
     "spool/sqlite_file.py": "the hub's journal",
     "spool/stored.py": "the hub's journal",
     "spool/retention.py": "the hub's journal",
+    "spool/recent.py": "the hub's journal",
 }
 # For a program's tests, which run on a computer: a board may have them, no package installs them.
 NOT_INSTALLED = {"testing/"}
