@@ -12,8 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
-from peer import Gate, Peer, data, readings, running
+from peer import Gate, Peer, data, data_text, readings, running
 from processes import LIMIT_S, Program, count, hub, query, until, url_of
+from test_connections import true
 
 from bourn import wire
 from bourn.hub import link as link_module
@@ -145,6 +146,31 @@ class Time:
 
     def monotonic(self) -> float:
         return self.now
+
+
+@pytest.mark.parametrize(
+    ("size", "reading"),
+    [(32 << 20, '["a",0,[' + ",".join(["1.25"] * 2_000) + "]]"), (2 << 20, '["a",0,1e999]')],
+    ids=["arrays", "poison"],
+)
+def test_what_is_looked_at_one_by_one_is_bounded_too(tmp_path: Path, size: int, reading: str) -> None:
+    """Arrays take the careful way, and are the longest readings there are."""
+
+    async def main() -> None:
+        async with running(tmp_path, limits=Limits(bytes=size)) as hub, await Peer.greeted(hub.url, "s") as peer:
+            gate = Gate(hub)
+            gate.shut()
+            await peer.send(data(1, 1))
+            await gate.closed_on_someone()
+            sending = asyncio.create_task(peer.send(*[data_text(n, reading) for n in range(2, 1000)]))
+            await true(lambda: hub.ingest.held, "it takes all in")
+            most = hub.journal.waiting_bytes()
+            gate.open()
+            await sending
+            await peer.acked(999)
+            assert most < 2 * hub.journal.limits.batch_bytes + 262_144, f"{most:,} bytes: held, but not in time"
+
+    asyncio.run(main())
 
 
 def test_credit_grows_old_although_some_of_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,11 +197,6 @@ class Ingest:
         self.journal.counters["duplicates"] += readings - len(rows)
         if rows and not suspicious:
             self.journal.take(stream, rows, size)
-            if not self.held and self.journal.waiting_bytes() > self.journal.limits.batch_bytes:
-                self.held = True  # in their sockets readings wait as well, and the senders notice
-                self.holds += 1
-                for one in self.links:
-                    one.pause()
         elif rows:
             for row in rows:
                 reason = poison_reason(*row[1:])
@@ -209,6 +204,11 @@ class Ingest:
                     self.journal.take(stream, [row], size // readings)
                 else:
                     self._quarantine(link, stream, row[0], reason, json.dumps(row[1:], default=str))
+        if not self.held and self.journal.waiting_bytes() > self.journal.limits.batch_bytes:
+            self.held = True  # in their sockets readings wait as well, and the senders notice
+            self.holds += 1
+            for one in self.links:
+                one.pause()
         self.promise(link, stream, last, readings)
 
     def take_poison(self, link: Link, stream: Stream, seq: int, reason: str, raw: str) -> None:
@@ -304,8 +304,11 @@ class Ingest:
             ready[link, stream] = ready.get((link, stream), 0) + readings
         total = 0
         for (link, stream), readings in ready.items():
-            link.acknowledge(stream, readings)
             total += readings
+            try:
+                link.acknowledge(stream, readings)
+            except Exception as e:  # the edge of a link: the others are acknowledged, and the pipeline goes on
+                link.refuse("internal", f"{type(e).__name__}: {e}")
         self.acked += total
         if self.held and not self._stopping and self.journal.waiting_bytes() < self.journal.limits.batch_bytes // 2:
             self.held = False
@@ -315,6 +318,7 @@ class Ingest:
             self.pool.give_back(total)
 
     def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)  # first: whatever becomes of this one
         now = time.monotonic()
         changed = self._changed_keys()
         for link in list(self.links):
@@ -323,7 +327,6 @@ class Ingest:
             if not self.held:  # else its silence is ours
                 link.check(now)
         self._work.set()
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _changed_keys(self) -> set[str]:
         if self.keys is None:
