@@ -114,6 +114,7 @@ class Hub:
                 e.filename = url
                 raise
         self._ingesting = asyncio.create_task(self.ingest.run(), name="ingest")
+        self._ingesting.add_done_callback(self._ingest_ended)
         self._tick()
         told(logging.INFO, "started", f"listening at {', '.join(self.urls)}, journal {self.journal.path}", url=self.url)
 
@@ -156,7 +157,7 @@ class Hub:
             listener.close()
         if self._ingesting is not None:
             self.ingest.stop()
-            await self._ingesting
+            await asyncio.wait([self._ingesting])
         loop = asyncio.get_running_loop()
         await asyncio.gather(*[loop.run_in_executor(None, d.stop, REPOSITORY_STOP_S) for d in self.drivers])
         if self.page is not None:
@@ -170,6 +171,13 @@ class Hub:
             self.ingest.last_error = self.ingest.last_error or str(e)
         self.stored = self.journal.counters["appended"]
         told(logging.INFO, "stopped", f"stored {self.stored} readings", stored=self.stored)
+
+    def _ingest_ended(self, task: asyncio.Task[None]) -> None:
+        """It ends when it is told to; should it ever end by itself, the hub says so, and is not healthy any more."""
+        e = None if task.cancelled() else task.exception()
+        if e is not None:
+            self.ingest.last_error = f"nothing is stored any more ({type(e).__name__}: {e}); start the hub again"
+            told(logging.ERROR, "journal_failed", self.ingest.last_error)
 
     def status(self, points_after: int = 0) -> dict[str, Any]:
         """Everything the page shows; `points_after` leaves out points it has. Called in the loop's thread."""

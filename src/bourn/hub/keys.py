@@ -66,6 +66,8 @@ class Keys:
             at = os.stat(self.path)
         except FileNotFoundError:
             seen = None
+        except OSError as e:
+            raise KeysError(f"{self.path} cannot be read: {e.strerror}; without it nobody's key can be checked") from e
         else:
             seen = (at.st_mtime_ns, at.st_size, at.st_ino)
         if seen == self._seen:

@@ -80,6 +80,8 @@ class Link(asyncio.Protocol):
                 self._take(kind, body)
         except wire.FrameError as e:
             self.refuse(e.code, str(e))
+        except Exception as e:  # the edge of a link (the journal could not be asked, say): told, and no other's trouble
+            self.refuse("internal", f"{type(e).__name__}: {e}")
         unfinished = decoder.unfinished()
         if self._decoder is None and unfinished:
             self._decoder, self.ingest.decoder = decoder, wire.Decoder()
@@ -119,8 +121,14 @@ class Link(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > WRITE_BUFFER:
             self.ingest.note(self, "closed: it does not read its acknowledgements")
             self._transport.abort()
-        else:
-            self._transport.write(wire.encode(kind, *values))
+            return
+        frame = wire.encode(kind, *values)
+        try:
+            self._transport.write(frame)
+        except Exception as e:  # the edge of a link: who says something here must not end by it
+            self.closed = True
+            self.ingest.note(self, f"closed: {type(e).__name__}: {e}")
+            self._transport.abort()
 
     def refuse(self, code: str, text: str) -> None:
         """Say why, and close; what comes meanwhile is thrown away."""
