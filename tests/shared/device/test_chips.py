@@ -42,7 +42,8 @@ def mcp9808(raw=0x0194):
 def test_mcp9808_temperatures_of_its_datasheet():
     chip = mcp9808()
     sensor = MCP9808(I2C(chip), sleep=Sleep())
-    # value of the register, degrees: 5.1.3.1 and table 5-1, alarms (the three highest bits) set and clear
+    # value of the register, degrees: DS25095A, 5.1.3.1: the three highest bits are alarms, the rest a two's complement
+    # (its equation for below zero, 256 - ..., gives the number without its sign)
     for raw, degrees in (
         (0x0194, 25.25),
         (0xC194, 25.25),
@@ -60,7 +61,8 @@ def test_mcp9808_temperatures_of_its_datasheet():
 
 
 def test_mcp9808_waits_for_its_first_conversion_once():
-    for resolution, bits, ms in ((0.5, 0, 30), (0.25, 1, 65), (0.125, 2, 130), (0.0625, 3, 250)):
+    # DS25095A, table 5-2: 30, 65, 130 and 250 ms are typical; it says no greatest, so a fifth more is waited
+    for resolution, bits, ms in ((0.5, 0, 36), (0.25, 1, 78), (0.125, 2, 156), (0.0625, 3, 300)):
         chip = mcp9808()
         sleep = Sleep()
         sensor = MCP9808(I2C(chip), sleep=sleep, resolution=resolution)
@@ -114,6 +116,7 @@ def adxl345(*axes):
 
 
 def test_adxl345_twos_complement_in_every_range():
+    # Rev. G, table 1: 256 LSB/g typical at full resolution in all ranges, 3.9 mg/LSB
     for range_g, bits in ((2, 0), (4, 1), (8, 2), (16, 3)):
         chip = adxl345(256, -256, -1)
         sensor = ADXL345(I2C(chip), sleep=Sleep(), range_g=range_g)
@@ -149,7 +152,8 @@ def test_tsl2591_lux_by_gain_and_integration_time():
             sleep = Sleep()
             sensor = TSL2591(I2C(chip), gain=gain, integration_ms=ms, sleep=sleep)
             sample = sensor.sample()
-            # ch0 = 4 x ch1: three quarters of three quarters of ch0, times 408 / (ms x gain)
+            # ch0 = 4 x ch1: three quarters of three quarters of ch0, times 408 / (ms x gain). Gains: the datasheet's
+            # typical ones, 24.5 (22 to 27), 400 (360 to 440), 9200 (8500 to 9900), for channel 1 9900 (9100 to 10700)
             exact = 20000 * 9 * 408 / (16 * ms * gains[0])
             assert abs(sample["lux"] - exact) < 1e-3 + 1e-6 * exact, (gain, ms, sample, exact)
             assert (sample["full"], sample["infrared"]) == (20000, 5000)
@@ -202,6 +206,7 @@ def test_tsl2591_says_when_nothing_was_integrated_yet():
 # BME280
 
 # The example of Bosch's BMP280 datasheet (BST-BMP280-DS001, 3.12): the same formulas and calibration for T and P.
+# There: adc_T 519888, adc_P 415148, t_fine 128422, 25.08 degrees, 25767236 / 256 = 100653.27 Pa; none for humidity.
 EXAMPLE = (27504, 26435, -1000, 36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000)
 HUMIDITY = (75, 367, 0, 301, 50, 30)  # H1..H6, of the size that chips have
 
@@ -236,7 +241,7 @@ def in_floats(numbers, adc_t, adc_p, adc_h):
 
 def test_bme280_the_example_of_the_datasheet():
     temperature, pressure, _ = compensate(EXAMPLE + HUMIDITY, 519888, 415148, 30000)
-    assert temperature == 25.08 and abs(pressure - 1006.5327) < 0.001, (temperature, pressure)
+    assert temperature == 25.08 and pressure == round(25767236 / 25600, 3) == 1006.533, (temperature, pressure)
 
 
 def test_bme280_integers_agree_with_the_formulas_in_floats():

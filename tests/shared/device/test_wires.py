@@ -59,6 +59,7 @@ def test_the_crc_of_the_datasheets_example():
 
 
 def test_ds18b20_temperatures_of_its_table():
+    # Maxim 19-7487, table 1
     for raw, expected in (
         (0x07D0, 125),
         (0x0550, 85),
@@ -77,7 +78,8 @@ def test_ds18b20_temperatures_of_its_table():
 
 
 def test_ds18s20_temperatures_of_its_table():
-    # figure 4 of its datasheet, with as many counts left as per degree... none: TEMP_READ - 0.25 + (16 - 12) / 16
+    # its datasheet's table Temperature/Data Relationship (00AA is 85, 0032 25, 0001 0.5, FFCE -25, FF92 -55), by the
+    # equation there: TEMP_READ (the lowest bit cut off) - 0.25 + (COUNT_PER_C - COUNT_REMAIN) / COUNT_PER_C
     for raw, expected in ((0x00AA, 85), (0x0032, 25), (0x0001, 0), (0x0000, 0), (0xFFCE, -25), (0xFF92, -55)):
         assert degrees(scratchpad(raw), 0x10) == expected, raw
     assert degrees(scratchpad(0x0033, remain=4), 0x10) == 25 - 0.25 + 0.75
@@ -182,6 +184,7 @@ def test_dht22_examples_of_its_manual():
 
 
 def test_dht11_example_of_its_manual_and_below_zero():
+    # example 1 of Aosong's manual; the sign as newer ones (ASAIR) send it
     assert decode(bytes((0x35, 0x00, 0x18, 0x00, 0x4D)), 11) == (24, 53)
     assert decode(bytes(summed(0x35, 0x00, 0x18, 0x04)), 11) == (24.4, 53)
     assert decode(bytes(summed(0x35, 0x00, 0x0A, 0x81)), 11) == (-10.1, 53)

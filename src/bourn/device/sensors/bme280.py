@@ -21,7 +21,7 @@ TABLE = {
     "settle_ms": 0,
     "data": (0xF7, 8),
     "fields": (("temperature", "°C", -40, 85), ("pressure", "hPa", 300, 1100), ("humidity", "%", 0, 100)),
-    "source": "Bosch BST-BME280-DS001-26 (rev. 1.26), 3.3, 4.2.2, 4.2.3, 5.4, 9.1",
+    "source": "Bosch BST-BME280-DS001-24 (rev. 1.24), 3.3, 4.2.2, 4.2.3, 5.4, 9.1",
 }
 MEASURED_MS = 10  # one of each takes 9.3 ms at most (9.1)
 

@@ -9,17 +9,17 @@ TABLE = {
     "address": 0x18,
     "identity": ((0x06, 2, 0xFFFF, 0x0054), (0x07, 2, 0xFF00, 0x0400)),
     "setup": ((0x08, 0x03),),
-    "settle_ms": 250,
+    "settle_ms": 300,
     "data": (0x05, 2),
     "fields": (("temperature", "°C", -40, 125),),
-    "source": "Microchip DS25095A, 5.1.3, 5.2.4, 5.3, 5.4",
+    "source": "Microchip DS25095A, 5.1.3, 5.1.4, 5.1.5, 5.2.4 with table 5-2",
 }
-# bits: (register RES, longest conversion in ms), table 5-2
+# resolution: (register RES, typical conversion in ms), table 5-2; no greatest one is said, so a fifth more is waited
 RESOLUTIONS = {0.5: (0, 30), 0.25: (1, 65), 0.125: (2, 130), 0.0625: (3, 250)}
 
 
 class MCP9808(Chip):
-    """Degrees Celsius; `resolution` 0.5, 0.25, 0.125 or 0.0625 (the finest, a conversion of 250 ms).
+    """Degrees Celsius; `resolution` 0.5, 0.25, 0.125 or 0.0625 (the finest, a conversion of some 250 ms).
 
     The register holds 0 °C after power-up until the first conversion is over, so that one is waited for.
     """
@@ -33,7 +33,7 @@ class MCP9808(Chip):
     def begin(self):
         """Set the resolution, and wait for a conversion."""
         self.write(0x08, self._bits)
-        self.sleep(self._conversion_ms)
+        self.sleep(self._conversion_ms * 6 // 5)
 
     def convert(self, data):
         """Bits 15 to 13 are alarms; the others a two's complement of sixteenths (5.1.3)."""

@@ -18,7 +18,7 @@ TABLE = {
     "settle_ms": 0,
     "data": (COMMAND | 0x14, 4),
     "fields": (("lux", "lx", 0, 200000), ("full", "counts", 0, 65535), ("infrared", "counts", 0, 65535)),
-    "source": "ams TSL2591 v1-06, registers 0x00 to 0x17 and gain of the ADC channels; lux: see `lux`",
+    "source": "ams TSL2591 v2-04 (2018), registers 0x00 to 0x17 and gain of the ADC channels; lux: see `lux`",
 }
 # name: (bits AGAIN, gain of channel 0, of channel 1), typical values of the datasheet
 GAINS = {"low": (0, 1, 1), "medium": (1, 24.5, 24.5), "high": (2, 400, 400), "max": (3, 9200, 9900)}
