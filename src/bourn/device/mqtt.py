@@ -15,7 +15,7 @@ from bourn._compat import Clock, const
 from bourn.device import mqtt_packet
 from bourn.device.dial import open_tcp
 
-# The first pause after a failure; doubled up to 10 s, and of it a random half, so that a fleet does not return at once
+# The first pause after a failure; doubled up to `backoff_cap_ms`, of it a random half, so that no fleet returns at once
 _BACKOFF_MS = const(200)
 _ANSWER_MS = const(10000)  # how long the broker may let an answer wait; then the link is given up
 _OUT_BYTES = const(2048)  # unsent bytes above which nothing more is taken from the queue, nor from the network
@@ -36,6 +36,8 @@ class Client:
     What it raises comes out of `step`, and the link is dropped with the message unacknowledged. An incoming message
     above `most` bytes is thrown away and counted.
     """
+
+    backoff_cap_ms = 10000  # a battery may want ten minutes
 
     def __init__(
         self,
@@ -344,7 +346,7 @@ class Client:
         if why:
             self.last_error = "%s:%d: %s" % (self._address + (why,))
             self.counters["failures"] += 1
-        pause = min(10000, _BACKOFF_MS << min(self._attempts, 6))
+        pause = min(self.backoff_cap_ms, _BACKOFF_MS << min(self._attempts, 12))
         self._attempts += 1
         self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self.random(2), "big") * (pause // 2) // 65535
         if self._socket is not None:

@@ -19,8 +19,7 @@ from bourn.spool import Gap
 from bourn.spool.follower import Follower
 
 FRAME_READINGS = 500
-BACKOFF_MS = 200  # the first pause after a failure; doubled up to
-BACKOFF_CAP_MS = 10000  # this, and of it a random half, so that a fleet does not come back at once
+BACKOFF_MS = 200  # the first pause after a failure; doubled up to `backoff_cap_ms`, of it a random half
 ANSWER_MS = 5000  # how long the hub may be silent while something is expected of it, before it is asked (PING)
 ANSWER_BYTES = 4096  # the longest frame that a hub has reason to send
 QUIET_MS = 30000  # the same while nothing is expected; after twice the time the link is given up
@@ -36,7 +35,7 @@ class Sender:
     """
 
     prove = None
-    backoff_cap_ms = BACKOFF_CAP_MS  # a battery may want ten minutes
+    backoff_cap_ms = 10000  # so that a fleet is not back at once; a battery may want ten minutes
 
     def __init__(
         self, url: str, source: str, spool, clock=None, connect=open_connection, random=random_bytes, poller=None

@@ -11,7 +11,6 @@ from bourn._compat.system import random_bytes
 
 ATTEMPT_MS = 15000  # one attempt: what a crowded access point and a slow DHCP server need
 POLL_MS = 250  # how often an attempt is looked at
-CHECK_MS = 5000  # how often a link that is up is: the station tells nobody when it is lost
 BACKOFF_MS = 1000  # the first pause after a failure; doubled up to
 BACKOFF_CAP_MS = 300000  # this, and of it a random half: a search by radio is the most that a battery pays for
 
@@ -20,7 +19,7 @@ BACKOFF_CAP_MS = 300000  # this, and of it a random half: a search by radio is t
 _REFUSALS = (
     ("STAT_WRONG_PASSWORD", "wrong password, or weak signal"),
     ("STAT_NO_AP_FOUND", "not in reach"),
-    ("STAT_CONNECT_FAIL", "the access point refused"),
+    ("STAT_CONNECT_FAIL", "refused"),
 )
 
 
@@ -65,11 +64,11 @@ class WifiLink:
             elif self.state == "connecting":
                 self._look(now)
         except OSError as e:  # of the driver: it is in another state than it says
-            self._fail(now, "the driver says: %s" % e)
+            self._fail(now, "driver: %s" % e)
         if self.state == "ended":
             return None
         if self.state == "up":
-            return CHECK_MS
+            return 5000  # the station tells nobody when it is lost
         return POLL_MS if self.state == "connecting" else max(1, self._at - now)
 
     def keep(self, scheduler):
@@ -118,7 +117,7 @@ class WifiLink:
             if status == getattr(self._network, name, None):  # a port without the name never says it
                 why = text
         if now >= self._at or (why and status != self._before):
-            self._fail(now, why or "no answer in time")
+            self._fail(now, why or "no answer")
 
     def _fail(self, now, why):
         self.counters["failures"] += 1
@@ -126,7 +125,7 @@ class WifiLink:
         try:
             self.station.disconnect()  # some ports refuse a second connect while the first is under way
         except OSError as e:
-            self.last_error += "; and then %s" % e
+            self.last_error += "; then %s" % e
         pause = min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._in_row, 16))
         self._in_row += 1
         self._at = now + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535

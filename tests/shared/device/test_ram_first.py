@@ -5,7 +5,6 @@
 from scripted_hub import Pair
 
 from bourn import wire
-from bourn.device import sender as module
 from bourn.device.sender import Sender
 from bourn.spool.ram import RamFirst, RamSpool
 from bourn.spool.segments import SegmentSpool
@@ -46,7 +45,7 @@ def test_an_outage_goes_to_the_files_and_from_there_to_the_hub():
     pair.settle()
     pair.emit(*range(4, 21))
     assert (pair.spool.counters["spilled"], pair.spool.waiting()) == (15, 18)
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(Sender.backoff_cap_ms)
     assert pair.greet(last=2)[2] == 3
     pair.until(lambda: pair.hub.numbers()[-1] == 20)
     assert pair.hub.numbers() == list(range(3, 21)) and pair.hub.of(wire.GAP) == []

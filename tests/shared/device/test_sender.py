@@ -71,7 +71,7 @@ def test_a_hub_that_knows_less_gets_it_again_or_learns_that_it_is_gone():
     pair.settle()
     pair.hub.hang_up()
     pair.settle()
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
     hello = pair.greet(last=2)
     assert hello[2] == 21
     pair.until(lambda: pair.hub.numbers() and pair.hub.numbers()[-1] == 30)
@@ -307,7 +307,7 @@ def test_refused_and_garbage_end_the_link_and_are_told():
             assert pause >= 8 * module.BACKOFF_MS, "it will not be better in a moment"
         else:
             assert pause <= module.BACKOFF_MS
-        pair.clock.advance(module.BACKOFF_CAP_MS)
+        pair.clock.advance(module.Sender.backoff_cap_ms)
         pair.greet()
         pair.close()
 
@@ -328,7 +328,7 @@ def test_a_welcome_ends_the_backing_off():
         pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
         pair.hub.hang_up()
         pair.until(lambda: pair.sender.state == "down")
-        pair.clock.advance(module.BACKOFF_CAP_MS)
+        pair.clock.advance(module.Sender.backoff_cap_ms)
     pair.emit(1)
     pair.greet()
     pair.until(lambda: pair.sender.in_flight() == 1)
@@ -356,7 +356,7 @@ def test_the_link_may_be_cut_anywhere():
     stored = []  # by the hub, in order
     total = 0
     for _ in range(40):
-        pair.clock.advance(module.BACKOFF_CAP_MS)
+        pair.clock.advance(module.Sender.backoff_cap_ms)
         count = chance.randint(0, 4)
         pair.emit(*range(total, total + count))
         total += count
@@ -380,7 +380,7 @@ def test_the_link_may_be_cut_anywhere():
             seen = len(numbers)
         pair.hub.hang_up()
         pair.settle()
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
     pair.greet(last=len(stored), window=1000)
     rest = total - len(stored)
     pair.until(lambda: len(pair.hub.numbers()) == rest)
@@ -406,7 +406,7 @@ def test_backoff_grows_to_its_cap_and_is_half_random():
             clock.advance(10)
             sender.wait(0)
         pauses = [dialled[i + 1] - dialled[i] for i in range(len(dialled) - 1)]
-        expected = [min(module.BACKOFF_CAP_MS, module.BACKOFF_MS << i) for i in range(len(pauses))]
+        expected = [min(module.Sender.backoff_cap_ms, module.BACKOFF_MS << i) for i in range(len(pauses))]
         share = 2 if byte == b"\0\0" else 1
         assert len(pauses) > 8
         for pause, whole in zip(pauses, expected):
@@ -492,7 +492,7 @@ def test_a_hub_that_stops_answering_is_left_after_a_while():
     pair.clock.advance(module.ANSWER_MS)
     pair.step()
     assert pair.sender.state == "down"
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
     pair.greet()
     pair.until(lambda: pair.hub.numbers() == [1])
     assert pair.sender.counters["resent"] == 1
@@ -565,7 +565,7 @@ def test_a_hub_that_has_more_than_there_ever_was_is_not_believed():
     pair = Pair()
     pair.emit(1, 2, 3)
     for n in range(2):
-        pair.clock.advance(module.BACKOFF_CAP_MS)
+        pair.clock.advance(module.Sender.backoff_cap_ms)
         pair.until(lambda: pair.hub.link and pair.hub.of(wire.HELLO))
         if n == 0:
             pair.hub.say(wire.WELCOME, pair.spool.epoch, 4, 10, False, "hub")
@@ -671,11 +671,11 @@ def test_a_disk_that_cannot_be_read_is_a_state_of_the_link():
     pair.settle()
     assert pair.sender.state == "down" and "broken" in pair.sender.last_error
     pair.emit(3)
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
     pair.settle()
     assert pair.sender.state == "down" and pair.sender.counters["failures"] >= 2
     pair.spool.read = good
-    pair.clock.advance(module.BACKOFF_CAP_MS)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
     pair.greet(last=1)
     pair.until(lambda: pair.hub.numbers() == [2, 3])
     pair.close()

@@ -10,7 +10,6 @@ import os
 
 from bourn import Scheduler, SensorAsOutputThing
 from bourn._compat.system import random_bytes
-from bourn.device import sender as sender_module
 from bourn.device.sender import Sender
 from bourn.spool.segments import SegmentSpool
 from bourn.testing import FaultyFiles, FaultyNetwork, ManualClock, MemoryHub
@@ -22,7 +21,7 @@ SAMPLES = WEEK_S // EVERY_S
 START = 1700000000000
 
 # Eighty thousand attempts to dial are a minute under emulation, and say no more than some thousand.
-sender_module.BACKOFF_CAP_MS = 300000
+Sender.backoff_cap_ms = 300000
 
 
 class Counter:
