@@ -10,13 +10,14 @@ import urllib.request
 import pytest
 from fault_proxy import FaultProxy
 from recordings import fill, frames_in, joined, sha256, source_bytes, work_off
+from repository_kinds import Bench, by_source
 
 from bourn.hub.recorder.form import raw
 from bourn.hub.recorder.recording import Recording, Settings
 from bourn.hub.recorder.store import Failure, ObjectStore
 from bourn.hub.recorder.uploader import Rules
-from bourn.hub.repositories import Unreachable
-from bourn.hub.repositories.object_store import objects_in_store
+from bourn.hub.repositories import Unreachable, object_store
+from bourn.hub.repositories import driver as driver_module
 from bourn.testing import ManualClock
 
 if os.environ.get("CI") != "true":
@@ -130,7 +131,7 @@ def test_what_waiting_does_not_mend(remote, tmp_path, monkeypatch):
         wrong = refused(remote, path, remote.url())
         assert wrong.permanent and "403" in str(wrong) and "AAAA" not in str(wrong)
         with pytest.raises(Unreachable, match="403"):
-            objects_in_store(remote.url()).store.put("n/x", b"x")
+            object_store.objects_in_store(remote.url()).store.put("n/x", b"x")
 
 
 def test_accepted_and_not_there_is_tried_again(make, remote):
@@ -211,11 +212,32 @@ def test_the_command_as_the_docs_have_it(remote, tmp_path, seed):
     assert len(stored) == 4 and joined(stored) == data
 
 
+def test_readings_survive_faults(remote, tmp_path, monkeypatch, seed):
+    """The repository of readings: each once, whatever its store answered in between."""
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
+    monkeypatch.setattr(object_store, "TRIES", 0)
+    rng, faults = random.Random(seed), ["500", "503", "reset", "lost-answer", "403"]
+    remote.proxy.plan = lambda method, path: rng.choice(faults) if rng.random() < 0.3 else None
+    bench = Bench(tmp_path / "j.db")
+    try:
+        repository = object_store.objects_in_store(remote.url(rows=3, age=0))
+        driver = bench.add(repository, "oldest")
+        for i in range(30):
+            bench.put(i, str(i), source=f"s{i % 2}")
+        bench.settle()
+        assert driver.retries > 0
+        remote.proxy.plan = lambda *_: None
+        assert by_source(list(repository.read())) == by_source(bench.all())
+        assert len(remote.objects()) >= 20
+    finally:
+        bench.stop()
+
+
 @pytest.mark.parametrize(
     "url", ["gs://b/p?region=x", "az://b/p?region=x", "az://b/p?account_key=x", "gs:b", "xx://b/p"]
 )
 def test_a_wrong_url(url):
-    for make in (ObjectStore, objects_in_store):
+    for make in (ObjectStore, object_store.objects_in_store):
         with pytest.raises(ValueError, match=r"region is an option of s3|does not belong|no such kind") as error:
             make(url)
         assert "key=x" not in str(error.value)

@@ -15,6 +15,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from bourn._compat.files import Files
 from bourn.hub.repositories.address import number_of, options_of
 from bourn.spool.sqlite import Entry
@@ -163,16 +165,25 @@ class Folder:
 
 def _encode_lines(entries: list[Entry]) -> bytes:
     """One JSON object a line, compressed."""
+    json_of = msgspec.json.Encoder().encode
+    streams: dict[Any, bytes] = {}  # what a line begins with
+    sensors: dict[str, bytes] = {}
     lines = []
     for entry in entries:
         stream = entry[1]
-        line = {"source": stream.source, "epoch": stream.epoch}
+        head = streams.get(stream)
+        if head is None:
+            head = streams[stream] = json_of({"source": stream.source, "epoch": stream.epoch})[:-1]
         if len(entry) == 6:
-            line.update(zip(("seq", "sensor", "ts", "value"), entry[2:], strict=True))
+            _, _, seq, name, ts, val = entry
+            sensor = sensors.get(name)
+            if sensor is None:
+                sensor = sensors[name] = json_of(name)
+            lines.append(b'%b,"seq":%d,"sensor":%b,"ts":%d,"value":%b}\n' % (head, seq, sensor, ts, json_of(val)))
         else:
-            line.update(gap=[entry[2].first, entry[2].last], reason=entry[2].reason)
-        lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
-    return gzip.compress(("\n".join(lines) + "\n").encode(), 6, mtime=0)
+            gap = json_of({"gap": [entry[2].first, entry[2].last], "reason": entry[2].reason})
+            lines.append(head + b"," + gap[1:] + b"\n")
+    return gzip.compress(b"".join(lines), 6, mtime=0)
 
 
 def _decode_lines(data: bytes) -> Iterator[Row]:

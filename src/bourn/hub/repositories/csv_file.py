@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from bourn._compat.files import Files
@@ -26,10 +27,17 @@ _MS = timedelta(milliseconds=1)
 
 def format_time(ts: int) -> str:
     """`ts` (ms since 1970 UTC) as ISO 8601 with milliseconds, UTC; a time outside the calendar as the bare number."""
+    second, ms = divmod(ts, 1000)
+    text = _format_second(second)
+    return f"{text}.{ms:03}Z" if text else str(ts)
+
+
+@lru_cache(maxsize=1024)  # neighbours share it; most of a line's time went into this
+def _format_second(second: int) -> str | None:
     try:
-        return (_1970 + ts * _MS).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return (_1970 + timedelta(seconds=second)).isoformat()[:19]
     except OverflowError:
-        return str(ts)
+        return None
 
 
 def parse_time(text: str) -> int:

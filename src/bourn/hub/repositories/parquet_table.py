@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from bourn.hub.repositories.batch_files import Form, Row
 from bourn.spool.sqlite import Entry
 
@@ -23,6 +25,7 @@ def load_form() -> Form:
     except ImportError as e:
         raise ImportError("Parquet needs pyarrow: pip install 'bourn[parquet]'") from e
 
+    json_of = msgspec.json.Encoder().encode
     words = pa.dictionary(pa.int32(), pa.string())
     columns = [
         pa.field("source", words, nullable=False),
@@ -44,7 +47,7 @@ def load_form() -> Form:
             [e[3] for e in rows],
             [e[4] for e in rows],
             [float(e[5]) if type(e[5]) in (int, float) else None for e in rows],
-            [json.dumps(e[5], ensure_ascii=False, separators=(",", ":")) for e in rows],
+            [json_of(e[5]).decode() for e in rows],
         ]
         schema = pa.schema(columns, {"bourn.gaps": json.dumps(gaps)} if gaps else None)
         arrays = [pa.array(values, field.type) for values, field in zip(data, columns, strict=True)]
