@@ -17,6 +17,7 @@ from bourn.cli.limits import parse_size
 from bourn.hub.recorder.archive import kind_of
 from bourn.hub.recorder.catalogue import CatalogueError
 from bourn.hub.recorder.form import LINES, Form, FormError, pcm, raw
+from bourn.hub.recorder.journal_source import JournalSource
 from bourn.hub.recorder.keeper import POLICIES, Limits, Triggers
 from bourn.hub.recorder.recording import Recording, Settings
 from bourn.hub.recorder.source import FileSource, PipeSource, SourceError
@@ -29,7 +30,8 @@ app = typer.Typer(
 )
 recordings.add_to(app)
 
-SOURCES = "wav:FILE, raw:FILE, command:COMMAND, stdin: or mic:[DEVICE]"
+SOURCES = "wav:FILE, raw:FILE, command:COMMAND, stdin:, mic:[DEVICE] or hub:JOURNAL"
+LINES_A_FILE = 1000  # where no rate is known and nothing else is said
 
 
 class RecordError(Exception):
@@ -47,7 +49,13 @@ def _time(name: str, help_text: str) -> Any:
 From = Annotated[str | None, typer.Option("--from", help=f"What to record: {SOURCES}.")]
 To = Annotated[str | None, typer.Option(help="Where recordings go: s3://BUCKET/PREFIX, gs://, az://, file:FOLDER.")]
 Name = Annotated[str, typer.Option(help="What the recording is called; part of every file's name.")]
-File = Annotated[str, typer.Option(help="Length of a file: a time like 60s (where the rate is known), or frames.")]
+File = Annotated[
+    str | None,
+    typer.Option(
+        help="Length of a file: a time (where the rate is known), or frames.",
+        show_default=f"60s, or {LINES_A_FILE} lines",
+    ),
+]
 Rate = Annotated[int, typer.Option(help="Frames a second, where the source does not say.", min=0)]
 Channels = Annotated[int, typer.Option(help="Samples in a frame of sound.", min=1, max=256)]
 SampleBytes = Annotated[int, typer.Option(help="Bytes of a sample of sound.", min=1, max=8)]
@@ -101,7 +109,7 @@ def record(
     to: To = None,
     folder: recordings.Folder = "recordings",
     name: Name = "recording",
-    file: File = "60s",
+    file: File = None,
     rate: Rate = 0,
     channels: Channels = 1,
     sample_bytes: SampleBytes = 2,
@@ -149,7 +157,7 @@ def record(
         settings = Settings(name, player.form, frames, parse_size(max_bytes), int(parse_duration(sync) * 1000), rules,
                             triggers, Limits(policy.replace("-", "_"), thin))  # fmt: skip
         address = web_address(web or "127.0.0.1:0", False) if page or web else None
-        recording = Recording(folder, settings, _store(to))
+        recording = _opened(folder, settings, to, player)
         shown = _page(recording, address, web_token_file)
         _run(recording, player, _seconds(seconds), _seconds(linger), quiet, shown)
     except (SourceError, FormError, CatalogueError, ConfigError, ValueError, ImportError, OSError) as e:
@@ -165,6 +173,8 @@ def _source(asked: _Played, start: int) -> Any:
         from bourn.hub.recorder.microphone import Microphone
 
         return Microphone(rest, asked.rate or 44100, asked.channels, asked.sample_bytes)
+    if kind == "hub":
+        return JournalSource(asked.url)
     if kind not in ("raw", "stdin", "command") or (kind != "stdin" and not rest):
         raise RecordError(f"--from {asked.url}: there is no such source; use {SOURCES}")
     if asked.lines:
@@ -178,12 +188,22 @@ def _source(asked: _Played, start: int) -> Any:
     return FileSource(rest, form, asked.speed, start) if kind == "raw" else PipeSource(form, rest or None)
 
 
-def _frames(text: str, form: Form) -> int:
+def _frames(text: str | None, form: Form) -> int:
+    if text is None and form == LINES:
+        return LINES_A_FILE
+    text = text or "60s"
     if text.isdecimal():
         return int(text)
     if not form.rate:
         raise RecordError(f"--file {text}: the rate is not known; give --rate, or a number of frames")
     return max(1, int(parse_duration(text) * form.rate))
+
+
+def _opened(folder: str, settings: Settings, to: str | None, player: Any) -> Recording:
+    recording = Recording(folder, settings, _store(to))
+    if isinstance(player, JournalSource):
+        player.bind(recording, settings.name)
+    return recording
 
 
 def _store(url: str | None) -> Any:

@@ -83,6 +83,54 @@ def read_journal(
                 progressed(min(1.0, (after - first) / (newest - first)))
 
 
+class JournalReader:
+    """The readings of the journal `path` in their order, page by page, for who follows it while a hub writes it.
+
+    JournalError if it is none; sqlite3.Error from the methods. `hub` is the name of the hub that made it.
+    """
+
+    def __init__(self, path: str, sensor: str | None = None) -> None:
+        self._stack = contextlib.ExitStack()
+        self._db = self._stack.enter_context(_opened(path))
+        there = os.stat(path)
+        self.identity = there.st_dev, there.st_ino
+        self.hub: str = self._db.execute("SELECT value FROM meta WHERE key = 'hub'").fetchone()[0]
+        self._sensor = sensor
+
+    def newest(self) -> int:
+        """The last place that was given."""
+        return int(self._db.execute("SELECT value FROM meta WHERE key = 'pos'").fetchone()[0])
+
+    def version(self) -> int:
+        """A number that becomes another one when the journal has changed."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def removed(self, after: int) -> tuple[int, int]:
+        """How many readings behind `after` were removed as old (at most so many), and the place before what is left."""
+        oldest = self._db.execute("SELECT min(pos) FROM reading").fetchone()[0] or self.newest() + 1
+        if oldest <= after + 1:
+            return 0, after
+        known = "SELECT count(*) FROM {} WHERE pos > ? AND pos < ?"
+        others = [self._db.execute(known.format(name), (after, oldest)).fetchone()[0] for name in ("gap", "quarantine")]
+        return int(oldest - 1 - after - sum(others)), int(oldest - 1)
+
+    def read(self, after: int, limit: int = PAGE) -> tuple[list[StoredReading], int]:
+        """At most `limit` readings behind the place `after`, and up to which place there is none besides them."""
+        newest = self.newest()
+        found = self._db.execute(
+            "SELECT reading.pos, source || ':' || epoch || ':' || seq, ts, sensor, val FROM reading "
+            "JOIN stream ON stream.id = reading.stream WHERE reading.pos > ? ORDER BY reading.pos LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        upto = found[-1][0] if len(found) == limit else max(after, newest)
+        rows = (StoredReading(pos, id, ts, name, decode_value(val)) for pos, id, ts, name, val in found)
+        return [row for row in rows if self._sensor in (None, row.sensor)], upto
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+
 def read_quarantine(path: str) -> list[Quarantined]:
     """What could not be stored, oldest first; there is a bound to it. JournalError if it is no journal."""
     with _opened(path) as db:

@@ -106,8 +106,29 @@ class Recorder:
         """Why frames are being lost now; None while they are kept."""
         return self._gap[1] if self._gap else None
 
+    @property
+    def writing_now(self) -> bool:
+        """Whether a file is begun, and what comes goes into it."""
+        return self._file is not None
+
     def write(self, data: bytes | memoryview) -> None:
         """Take whole frames (or, of lines, one line). ValueError for a piece of a frame; never OSError."""
+        size = self.form.frame_bytes
+        left = self._take(data)
+        if left:
+            self._lose(left // size if size else 1)
+        self.rest()
+
+    def offer(self, line: bytes) -> bool:
+        """Take one line, or nothing of it: what cannot be kept now is not lost, whoever offers it holds it."""
+        if self._take(line):
+            self._tell(None)  # somebody may make room
+            return False
+        self.rest()
+        return True
+
+    def _take(self, data: bytes | memoryview) -> int:
+        """Keep what can be kept; how many bytes could not."""
         view = memoryview(data).cast("B")
         size = self.form.frame_bytes
         if (len(view) % size) if size else (not view or view[-1] != 10):
@@ -115,17 +136,15 @@ class Recorder:
         self.tail = bytes(view[-4096:])
         while view:
             if self._file is None and not self._open(len(view)):
-                self._lose(len(view) // size if size else 1)
-                return
+                return len(view)
             piece = view[: (self._frames_per_file - self._frames) * size] if size else view
             kept = self._put(piece)
             view = view[kept:]
             if kept < len(piece):
-                self._lose(len(view) // size if size else 1)
-                return
+                return len(view)
             if self._frames == self._frames_per_file:
                 self._seal()
-        self.rest()
+        return 0
 
     def rest(self) -> float | None:
         """Sync if that is due; seconds until it is, None while there is nothing to be synced.
