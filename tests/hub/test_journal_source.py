@@ -220,7 +220,7 @@ def test_a_running_hub_is_recorded_while_recorder_and_hub_are_killed(tmp_path, s
 
         with hub(tmp_path, "--no-web") as running:
             url = url_of(running)
-            until(lambda: (tmp_path / "j.db").exists(), "a journal")
+            until((tmp_path / "j.db").exists, "a journal")
             with sensors(tmp_path, url, "--num-sensors", "2", "--every", "0.005", "--micropython", "none") as two:
                 for kills in range(2):
                     recorder = start()
