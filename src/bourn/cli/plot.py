@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from bourn.hub.natural import natural_key
 from bourn.hub.repositories.csv_file import format_time
 from bourn.spool.sqlite import StoredReading, read_journal
 
@@ -146,9 +147,9 @@ def _collect(
         if panel is None:
             panel = panels[name] = _Panel(name)
         panel.add(r, first, last)
-    drawn = sorted((p for p in panels.values() if p.lines), key=lambda p: _natural(p.name))
-    left_out = [p.name for p in drawn[PANELS:]] + sorted(p.name for p in panels.values() if not p.lines)
-    return drawn[:PANELS], first, last, left_out
+    drawn = sorted((p for p in panels.values() if p.lines), key=lambda p: natural_key(p.name))
+    without = sorted((p.name for p in panels.values() if not p.lines), key=natural_key)
+    return drawn[:PANELS], first, last, [p.name for p in drawn[PANELS:]] + without
 
 
 def _readings(journal: str, sensors: list[str], since: int | None, until: int | None) -> Iterator[StoredReading]:
@@ -212,12 +213,6 @@ def _spoken(ts: int) -> str:
         return datetime.fromtimestamp(ts / 1000).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return format_time(ts)
-
-
-def _natural(name: str) -> tuple[str, int, str]:
-    """s2 before s10."""
-    head = name.rstrip("0123456789")
-    return head, int(name[len(head) :] or 0), name
 
 
 def _some(names: list[str]) -> str:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 
+from bourn.cli.progress import reading
 from bourn.hub.repositories.csv_file import COLUMNS, format_time
 from bourn.spool.sqlite import StoredReading, encode_value, read_journal
 
 
 def print_readings(path: str, sensor: str | None, since: int | None, until: int | None, format: str) -> None:
     """Print the readings of the journal `path` to standard output as they are read, however many there are."""
-    with _progress() as progressed:
+    with reading(f"reading {path}", wanted=not sys.stdout.isatty()) as progressed:
         _print(read_journal(path, sensor, since, until, progressed), format)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[float], None] | None]:
-    """How far a long export is, on standard error where that is a terminal and what is printed goes elsewhere."""
-    if not sys.stderr.isatty() or sys.stdout.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task("reading the journal", total=1.0)
-        yield lambda part: bar.update(task, completed=part)
 
 
 def _print(readings: Iterator[StoredReading], format: str) -> None:

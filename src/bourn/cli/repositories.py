@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -11,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bourn.cli.api import HubJournal, HubUrl, TokenFile, find_hub
-from bourn.cli.status import PLAIN_COLUMNS, STYLES
+from bourn.cli.api import Api, ApiError, HubJournal, HubUrl, TokenFile, find_hub
+from bourn.cli.progress import Progress
+from bourn.cli.status import PLAIN_COLUMNS, STYLES, caught_up
 from bourn.hub.repositories.address import without_secrets
 
+LOOK_S = 0.3  # between two looks at how far it is
 PATHS = ("csv", "file", "parquet", "sqlite")  # schemes whose rest is a path, or one with options
 
 app = typer.Typer(name="repositories", help="What takes a running hub's readings.", no_args_is_help=True)
@@ -29,7 +32,7 @@ def list_(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("REPOSITORY", "STATE"):
         table.add_column(title, no_wrap=True)
-    for title in ("PLACE", "LAG", "WRITTEN", "RETRIES"):
+    for title in ("PLACE", "LAG", "CAUGHT UP", "WRITTEN", "RETRIES"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("LAST ERROR")
     for row in rows:
@@ -40,6 +43,7 @@ def list_(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: 
             f"[{style}]{state}[/{style}]" if style else state,
             f"{row['pos']:,}",
             f"{row['lag']:,}",
+            caught_up(row),
             f"{row.get('written', 0):,}",
             f"{row.get('retries', 0):,}",
             row["last_error"] or "",
@@ -54,6 +58,9 @@ def add(
         str | None,
         typer.Option("--from", help="now, oldest, or a place in the journal; default: where it was, or now."),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show how far it is until it has everything; Ctrl-C ends only the showing.")
+    ] = False,
     journal: HubJournal = "bourn.db",
     hub_url: HubUrl = None,
     token_file: TokenFile = None,
@@ -70,6 +77,8 @@ def add(
         typer.echo(f"added {answer['name']}; it is tried again until it works: {answer['last_error']}")
     else:
         typer.echo(f"added {answer['name']} at place {answer['pos']:,}, {answer['lag']:,} behind")
+    if wait and answer is not None:
+        _wait(hub, answer["name"], answer["pos"], answer["pos"] + answer["lag"])
 
 
 @app.command(epilog="Example: bourn repositories remove csv:since-noon.csv --forget")
@@ -92,6 +101,22 @@ def remove(
     how = "removed" if answer["removed"] else "removed; it is still in the middle of something and ends after that:"
     remembered = "" if forget else " (added again it goes on where it was)"
     typer.echo(f"{how} {shown}{remembered}")
+
+
+def _wait(hub: Api, name: str, began: int, newest: int) -> None:
+    """Until it has everything up to the place that was the newest; ApiError if it is removed before."""
+    with Progress() as say:
+        while True:
+            rows = hub.get("/api/repositories")["repositories"]
+            row = next((row for row in rows if row["name"] == name and row["state"] != "removed"), None)
+            if row is None:
+                raise ApiError(f"{name} was removed before it had everything")
+            if row["pos"] >= newest:
+                break
+            trouble = f" (it is tried again: {row['last_error']})" if row["last_error"] else ""
+            say(f"{name}{trouble}", max(0, row["pos"] - began), newest - began)
+            time.sleep(LOOK_S)
+    typer.echo(f"{name} has all that was there: {row['written']:,} readings and gaps")
 
 
 def _absolute(url: str) -> str:

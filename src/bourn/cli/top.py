@@ -22,11 +22,12 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from bourn.cli.api import Api, ApiError
-from bourn.cli.status import NO_POINTS, STYLES, errors, head, number, repositories, span, table
+from bourn.cli.status import NO_POINTS, brokers, errors, head, links, repositories
+from bourn.hub.natural import natural_key
 
 EVERY_S = 1.0  # as often as the hub samples its rates
-WIDE = 120  # columns from which on there is room for peers and errors
 LEAST = 4  # rows of links, however small the window is
+LINES = 5  # that are always there: the links' titles and their count, two between, what keys there are
 PAGE_KEYS = {b"j": 1, b"\x1b[B": 1, b"k": -1, b"\x1b[A": -1, b" ": 10, b"\x1b[6~": 10, b"b": -10, b"\x1b[5~": -10}
 
 
@@ -96,16 +97,24 @@ def view(
     below = Text("q ends · j k scroll", "dim")
     if snapshot is None:
         return Group(Text(trouble or "asking the hub…"), below)
-    above: list[RenderableType] = list(head(snapshot))
+    above = head(snapshot, width)
     if trouble:
-        above.append(Text(trouble, "bold yellow", no_wrap=True, overflow="ellipsis"))
-    repos = snapshot["repositories"]
+        above.append(Text(trouble, "bold yellow"))
+    for line in above:
+        line.no_wrap, line.overflow = True, "ellipsis"
     newest = snapshot["errors"]
-    left = height - 3 - bool(snapshot["journal"]["last_error"]) - bool(trouble) - 5  # the lines between and below
-    shown_repos = repos[: max(1, min(len(repos), left // 3))]
     shown_errors = max(1, min(3, len(newest)))
-    room = max(LEAST, left - len(shown_repos) - 1 - shown_errors - 1)
-    rows = sorted(snapshot["links"], key=lambda link: (link["state"] == "up", not link["dropped"], link["source"]))
+    left = height - len(above) - shown_errors - LINES
+    heard = [row for row in snapshot["listeners"] if "state" in row]
+    heard.sort(key=lambda row: row["state"] == "up")
+    shown_brokers = heard[: max(1, left // 4)]
+    left -= len(shown_brokers) + 1 if shown_brokers else 0
+    repos = sorted(snapshot["repositories"], key=lambda row: row["state"] == "up")
+    shown_repos = repos[: max(1, left // 3)]
+    room = max(LEAST, left - max(1, len(shown_repos) + 1 if shown_repos else 1))
+    rows = sorted(
+        snapshot["links"], key=lambda link: (link["state"] == "up", not link["dropped"], natural_key(link["source"]))
+    )
     shown = rows[first : first + room]
     told = errors({**snapshot, "counters": {"refused": {}}}, shown_errors)
     told.no_wrap, told.overflow = True, "ellipsis"
@@ -113,37 +122,14 @@ def view(
     return Group(
         *above,
         Text(),
-        _links(shown, width) if shown else Text("no source has connected yet", "dim"),
+        links(shown, width),
         Text(f"links {count}", "dim"),
-        repositories(shown_repos),
+        *brokers(shown_brokers, width),
+        repositories(shown_repos, width),
         Text(),
         told,
         below,
     )
-
-
-def _links(rows: list[dict[str, Any]], width: int) -> RenderableType:
-    wide = ("RUNTIME", "PEER") if width >= WIDE else ()
-    table_ = table(
-        "SOURCE", "STATE", *wide, "RATE>", "FLIGHT>", "BACKLOG>", "ACKED>", "DUPL>", "DROPS>", "RETRIES>", "HEARD>",
-        *(("ERROR",) if wide else ()),
-    )  # fmt: skip
-    for row in rows:
-        cells: list[Any] = [row["source"], Text(row["state"], STYLES.get(row["state"], ""))]
-        if wide:
-            cells += [row["runtime"] or "-", row["peer"] or "-"]
-        cells += [
-            number(row["rate"]),
-            f"{row['in_flight']}/{row['window']}",
-            number(row["backlog"]),
-            number(row["acked"]),
-            number(row["duplicates"]),
-            Text(number(row["dropped"]), "red" if row["dropped"] else ""),
-            number(max(0, row["links"] - 1)),
-            span(row["seen_ms"] / 1000),
-        ]
-        table_.add_row(*cells, *([Text(row["last_error"] or "", "yellow")] if wide else []))
-    return table_
 
 
 def _wake(end: socket.socket) -> None:

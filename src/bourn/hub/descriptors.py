@@ -1,10 +1,11 @@
-"""How many links there are file descriptors for."""
+"""How many links there are file descriptors for, and how many farewells."""
 
 from __future__ import annotations
 
 import resource
 
 RESERVE = 48  # descriptors at least, and an eighth of all, for what is no link: journal, repositories, page
+FAREWELLS = 8  # links too many that may at least read so at their ease, all at once
 
 
 def room_for_links(wanted: int) -> int:
@@ -18,3 +19,9 @@ def room_for_links(wanted: int) -> int:
         soft = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(1, min(wanted, soft - max(RESERVE, soft // 8)))
+
+
+def room_for_farewells() -> int:
+    """How many links too many may be kept for a moment, until they have read that: out of an eighth of the reserve."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(FAREWELLS, max(RESERVE, soft // 8) // 8)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bourn.hub.connections import Invitation, Listener, listen, open_to_others
 from bourn.hub.control_file import remove_control, write_control
-from bourn.hub.descriptors import room_for_links
+from bourn.hub.descriptors import room_for_farewells, room_for_links
 from bourn.hub.ingest import MAX_LINKS, Ingest
 from bourn.hub.keys import Keys
 from bourn.hub.link import Link
@@ -24,6 +24,7 @@ from bourn.hub.repositories.plot import Plot
 from bourn.hub.repositories.roster import Roster
 from bourn.hub.snapshot import SAMPLE_S, Snapshots
 from bourn.spool.sqlite import JournalFull, Limits, SqliteSpool
+from bourn.spool.sqlite_file import is_no_room
 
 if TYPE_CHECKING:
     from bourn.hub.recorder.monitor import Monitor
@@ -57,6 +58,7 @@ class Hub:
         try:
             self.ingest = Ingest(self.journal, in_flight, network_in_flight)
             self.ingest.max_links = room_for_links(MAX_LINKS)
+            self.ingest.max_farewells = room_for_farewells()
             self.ingest.keys = Keys(journal + ".keys")
         except ValueError:
             self.journal.close()
@@ -70,6 +72,7 @@ class Hub:
         self._ingesting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.stopping = False
+        self._control: Callable[[], None] | None = None  # writes the file by which commands find the hub: still to do
         self._snapshots = Snapshots(self)
 
     @property
@@ -143,8 +146,22 @@ class Hub:
             certificate=certificate,
             monitor=self.monitor,
         )
-        write_control(self.journal.path, self.page.origin, token, certificate[0] if certificate else None)
+        self._control = partial(
+            write_control, self.journal.path, self.page.origin, token, certificate[0] if certificate else None
+        )
+        self._write_control()
         return self.page.url
+
+    def _write_control(self) -> None:
+        """Where the disk has no room for it the hub goes on, and tries again."""
+        if self._control is not None:
+            try:
+                self._control()
+            except OSError as e:
+                if not is_no_room(e, self.journal.path):
+                    raise
+            else:
+                self._control = None
 
     async def stop(self) -> None:
         """Take nothing more in, commit and acknowledge what came, let the repositories have it, close everything."""
@@ -185,4 +202,5 @@ class Hub:
 
     def _tick(self) -> None:
         self._snapshots.sample()
+        self._write_control()
         self._timer = asyncio.get_running_loop().call_later(SAMPLE_S, self._tick)

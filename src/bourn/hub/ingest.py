@@ -22,14 +22,16 @@ from typing import Any
 from bourn import wire
 from bourn.hub.credit import CreditPool
 from bourn.hub.decode import poison_reason
+from bourn.hub.descriptors import FAREWELLS
 from bourn.hub.keys import Keys, KeysError
-from bourn.hub.link import GOODBYE_S, Link
+from bourn.hub.link import Link
 from bourn.hub.log import told
+from bourn.hub.natural import natural_key
 from bourn.spool import Gap
 from bourn.spool.sqlite import SqliteSpool, Stream
+from bourn.spool.sqlite_file import is_no_room
 
 MAX_LINKS = 20_000  # and no more than there are descriptors for
-FAREWELLS = 8  # links too many that are told so, in any GOODBYE_S; the others are just closed
 TELL_FULL_S = 10.0  # between two words about it in the log
 RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repeats
 MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
@@ -43,11 +45,12 @@ class Source:
     """What is known of a source while the hub runs, over all its links."""
 
     __slots__ = (
-        "acked", "dropped", "duplicates", "last_error", "link", "links", "name", "peer", "runtime", "seen",
+        "acked", "dropped", "duplicates", "last_error", "link", "links", "name", "order", "peer", "runtime", "seen",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.order = natural_key(name)
         self.link: Link | None = None
         self.links = 0
         self.acked = 0
@@ -78,8 +81,9 @@ class Ingest:
         self.decoder = wire.Decoder()  # of all links that are not in the middle of a frame
         self.held = False  # nothing is read, for too much waits for its commit
         self.holds = 0
-        self._told_full = self._farewells_since = -TELL_FULL_S
-        self._farewells = 0
+        self._told_full = -TELL_FULL_S
+        self.max_farewells = FAREWELLS
+        self._leaving: set[Link] = set()  # links too many that may still read so; each holds a descriptor
         self.sources: dict[str, Source] = {}
         self.errors: deque[dict[str, Any]] = deque(maxlen=MAX_ERRORS)
         self.refusals: Counter[str] = Counter()
@@ -91,6 +95,7 @@ class Ingest:
         self.commit_ms = 0.0  # a moving average
         self._committing = 0.0  # since when the commit that is under way is
         self.last_error: str | None = None  # of the journal, while it lasts
+        self.no_room = False  # that is what it is: the disk is full
         # What waits for its commit, oldest first: (link, stream, last number, readings)
         self._waiting: deque[tuple[Link, Stream, int, int]] = deque()
         self._work = asyncio.Event()
@@ -109,8 +114,8 @@ class Ingest:
             link.pause()
         return True
 
-    def turned_away(self) -> bool:
-        """One more link than there may be; True if there are descriptors enough to tell it so."""
+    def turned_away(self, link: Link) -> bool:
+        """One more link than there may be; True if there are descriptors enough to wait until it has read so."""
         self.refusals["full"] += 1
         now = time.monotonic()
         if now - self._told_full > TELL_FULL_S:
@@ -118,10 +123,10 @@ class Ingest:
             text = f"there are {len(self.links)} links, as many as there may be; others are turned away"
             self.errors.append({"ts": int(time.time() * 1000), "where": "links", "text": text})
             told(logging.WARNING, "full", text)
-        if now - self._farewells_since > GOODBYE_S:
-            self._farewells_since, self._farewells = now, 0
-        self._farewells += 1
-        return self._farewells <= FAREWELLS
+        if len(self._leaving) >= self.max_farewells:
+            return False
+        self._leaving.add(link)
+        return True
 
     def lets_in(self, source: str, trusted: bool) -> bool:
         """True if `source` may write without a proof: whoever has a key has to prove it, wherever it comes from."""
@@ -154,6 +159,7 @@ class Ingest:
     def lost(self, link: Link, why: str | None) -> None:
         """A connection is gone."""
         self.links.discard(link)
+        self._leaving.discard(link)
         link.release()
         source = self.sources.get(link.source or "")
         if source is not None and source.link is link:
@@ -264,12 +270,13 @@ class Ingest:
                 failures = 0
                 if self.last_error is not None:
                     told(logging.WARNING, "journal_recovered", "the journal stores again")
-                self.last_error = None
+                self.last_error, self.no_room = None, False
             except Exception as e:  # the edge of the pipeline: it is told, and tried again
                 self.journal.rollback()
                 if self.last_error is None:
                     self.errors.append({"ts": int(time.time() * 1000), "where": "journal", "text": str(e)})
                     told(logging.ERROR, "journal_failed", f"the journal cannot store: {e}")
+                self.no_room = is_no_room(e, self.journal.path)
                 self.last_error = f"{e}; nothing is acknowledged until this is over"
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1

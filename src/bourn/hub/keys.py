@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from bourn import wire
+from bourn.hub.natural import natural_key
 from bourn.proof import KEY_BYTES, proof_fits, read_key
 
 VERSION = 1
@@ -55,7 +56,7 @@ class Keys:
         self.refresh()
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(sorted(self._keys.values(), key=lambda key: key.source))
+        return iter(sorted(self._keys.values(), key=lambda key: natural_key(key.source)))
 
     def __len__(self) -> int:
         return len(self._keys)

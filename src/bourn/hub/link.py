@@ -9,6 +9,7 @@ Whatever is wrong with what comes in refuses this link, with a reason, and touch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sys
 import time
@@ -64,8 +65,10 @@ class Link(asyncio.Protocol):
         """A peer connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "local"
+        peer = transport.get_extra_info("peername")  # of a broker's it is the broker's URL
+        self.peer = (
+            f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else peer if isinstance(peer, str) and peer else "local"
+        )
         if not self.ingest.opened(self):
             self.turn_away()
 
@@ -93,6 +96,11 @@ class Link(asyncio.Protocol):
         self.closed = True
         self._transport = None
         self.ingest.lost(self, str(exc) if exc else None)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can come over it for now, although it is not closed."""
+        return None
 
     # -- what the ingest says
 
@@ -137,24 +145,18 @@ class Link(asyncio.Protocol):
         self.say(wire.REFUSE, code, text[:200])
         self.closed = True
         self.ingest.refused(self, code, text)
-        transport = self._transport
-        if transport is not None:
-            if transport.can_write_eof():
-                transport.write_eof()
-            # Closing at once with bytes unread would reset the connection, and the reason would be lost on the way.
-            asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
+        if self._transport is not None:
+            _close_soon(self._transport)
 
     def turn_away(self) -> None:
         """There are as many links as there may be: say so, and close."""
         transport = self._transport
         assert transport is not None
         self.closed = True
-        if self.ingest.turned_away():
-            transport.write(wire.encode(wire.REFUSE, "full", "as many links as there may be; try again later"))
-            if transport.can_write_eof():
-                transport.write_eof()
-            asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
-        else:  # so many at once that there are no descriptors for good manners
+        transport.write(wire.encode(wire.REFUSE, "full", "as many links as there may be; try again later"))
+        if self.ingest.turned_away(self):
+            _close_soon(transport)
+        else:  # so many at once that no descriptor can be kept for it: the word is on its way, and the end right behind
             transport.abort()
 
     def resume(self) -> None:
@@ -305,6 +307,14 @@ class Link(asyncio.Protocol):
             if lent > n:
                 grants.insert(0, (since, lent - n))
             n -= lent
+
+
+def _close_soon(transport: asyncio.Transport) -> None:
+    """Close when the peer has had time to read; at once, with bytes unread, would reset the connection before that."""
+    if transport.can_write_eof():
+        with contextlib.suppress(OSError):  # it has gone already
+            transport.write_eof()
+    asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
 
 
 def _text(said: str, n: int) -> str:

@@ -12,11 +12,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from bourn import __version__
+from bourn.hub.space import Space
 
 if TYPE_CHECKING:
     from bourn.hub.hub import Hub
     from bourn.hub.ingest import Source
     from bourn.hub.link import Link
+    from bourn.hub.repositories.driver import Driver
 
 RATE_S = 5.0  # over which readings per second are averaged
 SAMPLE_S = 1.0  # how often the counters are looked at
@@ -49,6 +51,7 @@ class Snapshots:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._rates = Rates()
+        self._space = Space(hub.journal)
         self._started = time.monotonic()
 
     def sample(self) -> None:
@@ -58,7 +61,10 @@ class Snapshots:
         counters["rows"] = hub.journal.counters["appended"]
         for driver in hub.drivers:
             counters[f"r:{driver.repository.url}"] = driver.written
+        for listener in hub.listening():
+            counters[f"l:{listener['url']}"] = listener.get("counters", {}).get("messages", 0)
         self._rates.sample(time.monotonic(), counters)
+        self._space.sample()
 
     def take(self, points_after: int = 0) -> dict[str, Any]:
         """Everything; `points_after` leaves out points that the asker has."""
@@ -67,6 +73,7 @@ class Snapshots:
         now = time.monotonic()
         upto, sensors = hub.plot.snapshot(points_after) if hub.plot else (0, [])
         pool = ingest.pool
+        trouble = ingest.trouble(now)
         return {
             "version": __version__,
             "hub": journal.hub,
@@ -91,14 +98,16 @@ class Snapshots:
                 "gaps": journal.counters["gaps"],
                 "duplicates": journal.counters["duplicates"],
                 "quarantined": journal.counters["quarantined"],
-                "last_error": ingest.trouble(now),
-                "space": journal.space(),
+                "last_error": trouble,
+                "space": self._space.take(trouble is not None, ingest.no_room),
             },
-            "links": [self._source(s, now) for s in sorted(ingest.sources.values(), key=lambda s: s.name)],
-            "listeners": hub.listening(),
+            "links": [self._source(s, now) for s in sorted(ingest.sources.values(), key=lambda s: s.order)],
+            "listeners": [
+                {**one, "rate": self._rates.of(f"l:{one['url']}")} if "state" in one else one for one in hub.listening()
+            ],
             "sensors": sensors,
             "points_upto": upto,
-            "repositories": [{**d.status(), "rate": self._rates.of(f"r:{d.repository.url}")} for d in hub.drivers],
+            "repositories": [self._repository(d) for d in hub.drivers],
             "counters": {
                 "refused": dict(ingest.refusals),
                 "replaced_links": ingest.replaced,
@@ -109,11 +118,19 @@ class Snapshots:
             "errors": list(ingest.errors)[::-1],
         }
 
+    def _repository(self, driver: Driver) -> dict[str, Any]:
+        rate = self._rates.of(f"r:{driver.repository.url}")
+        status = driver.status()
+        ahead = rate - self._rates.of("rows")  # of what comes meanwhile
+        left = int(status["lag"] / ahead) if status["progress"] is not None and ahead > 0 else None
+        return {**status, "rate": rate, "left_s": left}
+
     def _source(self, source: Source, now: float) -> dict[str, Any]:
         link, pool = source.link, self._hub.ingest.pool
+        trouble = link.trouble if link else None
         return {
             "source": source.name,
-            "state": "up" if link else "down",
+            "state": "up" if link and trouble is None else "down",
             "peer": source.peer,
             "runtime": source.runtime,
             "in_flight": 0 if link is None else link.in_flight + (link.credit if pool else 0),
@@ -125,7 +142,7 @@ class Snapshots:
             "dropped": source.dropped,
             "links": source.links,
             "seen_ms": int((now - (link.heard if link else source.seen)) * 1000),
-            "last_error": source.last_error,
+            "last_error": trouble or source.last_error,
         }
 
     def _backlog(self, link: Link) -> int | None:

@@ -133,6 +133,18 @@ class Retention:
         self.last_used = int(pages * self._page_bytes)
         return self.last_used
 
+    def space(self) -> dict[str, int | float | str | None]:
+        """What is used, what is allowed, and what becomes of the rest. The journal is full from `full_at` on."""
+        limits = self.limits
+        return {
+            "bytes": self.last_used,
+            "full_at": limits.high,
+            "limit_bytes": limits.bytes,
+            "keep_s": limits.keep_s,
+            "hold_s": limits.hold_s,
+            "when_full": limits.when_full,
+        }
+
     def full(self) -> bool:
         """True if nothing more may be taken in."""
         return self.used() > self.limits.high

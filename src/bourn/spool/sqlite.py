@@ -28,7 +28,7 @@ from bourn.clock import Clock
 from bourn.spool import Gap
 from bourn.spool.recent import Entry, Recent
 from bourn.spool.retention import Limits, Removed, Retention, step
-from bourn.spool.sqlite_file import JournalError, Say, lock_journal, open_journal, read_only
+from bourn.spool.sqlite_file import JournalError, Say, is_no_room, lock_journal, no_room, open_journal, read_only
 from bourn.spool.stored import PAGE, StoredReading, decode_value, delete_quarantine, encode_value, read_journal
 
 __all__ = [
@@ -117,6 +117,8 @@ class SqliteSpool:
                 self._retention.used()
             except (sqlite3.Error, KeyError) as e:
                 self._db.close()
+                if is_no_room(e, path):
+                    raise no_room(path, e) from e
                 raise JournalError(f"the journal {path} is damaged ({e}); choose another with --journal") from e
         except BaseException:
             self._lock_file.close()
@@ -423,16 +425,17 @@ class SqliteSpool:
     def space(self) -> dict[str, Any]:
         """For the page: what is used, what is allowed, and what becomes of the rest."""
         return {
-            "bytes": self._retention.last_used,
-            "limit_bytes": self.limits.bytes,
-            "keep_s": self.limits.keep_s,
-            "hold_s": self.limits.hold_s,
-            "when_full": self.limits.when_full,
+            **self._retention.space(),
             "full": self.full,
             "trimmed": self.counters["trimmed"],
             "dropped": self.counters["dropped"],
             "dropped_for": dict(self.dropped_for),
         }
+
+    def oldest(self) -> int | None:
+        """When the oldest reading that is still there was measured, by its sensor (ms since 1970); None without one."""
+        row = self._reader().execute("SELECT ts FROM reading ORDER BY pos LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
 
     # -- inside
 
@@ -472,7 +475,7 @@ class SqliteSpool:
         size = os.path.getsize(os.path.realpath(self.path))
         if size <= self.limits.bytes:
             return
-        say = say or (lambda text: None)
+        say = say or (lambda *told: None)
         cursors = {name: pos for name, (pos, _) in self._cursors.items()}
         before = max(1, self._retention.used() - self.limits.high)
         while self.limits.when_full == "drop_oldest" and self._retention.full():
@@ -483,11 +486,11 @@ class SqliteSpool:
             self._save_counters(0)
             execute("COMMIT")
             left = max(0, self._retention.used() - self.limits.high)
-            say(f"{self.path}: beyond {self.limits.bytes:,} bytes, {100 - 100 * left // before} % removed")
+            say(f"{self.path}: removing what is beyond {self.limits.bytes:,} bytes", before - left, before)
             if not rows:
                 break
         if self._retention.worth_shrinking():
-            say(f"{self.path}: making the file smaller ...")
+            say(f"{self.path}: making the file smaller", 0, 0)
             try:
                 self._retention.shrink()
             except sqlite3.OperationalError as e:  # no room for the copy: the pages are free inside all the same

@@ -6,6 +6,8 @@ file that was made today and one that was brought here step by step are the same
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -46,13 +48,19 @@ INSERT INTO meta VALUES ('rows', {rows});
 STEPS = (_STEP_1, _STEP_2)
 VERSION = len(STEPS)  # PRAGMA user_version of a journal
 TABLES = {"meta", "stream", "reading", "gap", "quarantine", "cursor"}  # those of every version
-COUNTED_PLACES = 2_000_000  # looked at by one query of a migration, between two words of progress
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+LAST_BYTES = 65_536  # free; where SQLite fails to write with less than that, it is for want of room
+COUNTED_PLACES = 200_000  # looked at by one query of a migration, between two words of progress
 
-Say = Callable[[str], Any]
+Say = Callable[..., Any]  # (a line), or (what is being done, how much of it is done, of how much: 0 if nobody knows)
 
 
 class JournalError(Exception):
     """The journal cannot be used; the text says why and what to do."""
+
+
+class JournalNoRoom(JournalError):
+    """The disk is too full even to open it; what is in it is as it was."""
 
 
 class JournalInUse(JournalError):
@@ -64,6 +72,8 @@ def lock_journal(path: str) -> Any:
     try:
         file = open(os.path.realpath(path) + ".lock", "w")
     except OSError as e:
+        if is_no_room(e, path):
+            raise no_room(path, e) from e
         raise JournalError(f"the journal {path} cannot be written ({e.strerror}); choose another with --journal") from e
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,10 +83,37 @@ def lock_journal(path: str) -> Any:
     return file
 
 
+def is_no_room(e: BaseException, path: str) -> bool:
+    """True if it failed because the disk of that file is full, or a quota used up."""
+    if isinstance(e, OSError):
+        return e.errno in NO_ROOM
+    code = getattr(e, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # what it says where it cannot make a file
+        with contextlib.suppress(OSError):
+            return free_bytes(path) < LAST_BYTES
+    return bool(code & 0xFF == sqlite3.SQLITE_FULL)
+
+
+def no_room(path: str, e: Exception) -> JournalNoRoom:
+    """That the disk is full, as an error."""
+    return JournalNoRoom(f"there is no room on its disk to open the journal {path} ({e})")
+
+
+def free_bytes(path: str) -> int:
+    """What may still be written to the disk of that file. OSError, also where it is none, as /proc is."""
+    found = os.statvfs(os.path.dirname(os.path.realpath(path)))
+    if not found.f_blocks:
+        raise OSError(errno.ENOTSUP, "not a disk")
+    return found.f_bavail * found.f_frsize
+
+
 def open_journal(path: str, say: Say | None = None) -> sqlite3.Connection:
     """A connection that may write, to a journal of today's version: made, or migrated where it is older.
 
-    JournalError when it is something else, damaged, or of a newer version. `say` hears of long work.
+    JournalError when it is something else, damaged, or of a newer version. `say` hears of long work, and may raise to
+    have it ended: then the journal is what it was.
     """
     db = None
     try:
@@ -88,12 +125,14 @@ def open_journal(path: str, say: Say | None = None) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         if version < VERSION:
-            _migrate(db, path, version, say or (lambda text: None))
-    except (sqlite3.Error, JournalError) as e:
+            _migrate(db, path, version, say or (lambda *told: None))
+    except BaseException as e:
         if db is not None:
             db.close()
-        if isinstance(e, JournalError):
+        if not isinstance(e, sqlite3.Error):
             raise
+        if is_no_room(e, path):
+            raise no_room(path, e) from e
         raise JournalError(f"the journal {path} cannot be opened ({e}); choose another with --journal") from e
     return db
 
@@ -141,17 +180,16 @@ def _migrate(db: sqlite3.Connection, path: str, version: int, say: Say) -> None:
     db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")
     if version:
-        say(f"{path}: format {VERSION} now, {rows} readings")
+        say(f"{path}: format {VERSION} now, {rows:,} readings")
 
 
 def _count(db: sqlite3.Connection, path: str, say: Say) -> int:
-    """How many readings there are; told as it goes."""
+    """How many readings there are; told as it goes, in places of the journal."""
     first, last = db.execute("SELECT (SELECT min(pos) FROM reading), (SELECT max(pos) FROM reading)").fetchone()
     rows, at = 0, first
     while at is not None and at <= last:
         upto = at + COUNTED_PLACES
         rows += db.execute("SELECT count(*) FROM reading WHERE pos >= ? AND pos < ?", (at, upto)).fetchone()[0]
         at = upto
-        if at <= last:
-            say(f"{path}: {100 * (at - first) // (last - first + 1)} % counted")
+        say(f"{path}: counting its readings", min(at, last + 1) - first, last + 1 - first)
     return rows

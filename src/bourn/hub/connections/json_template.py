@@ -15,17 +15,17 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from bourn import wire
+from bourn.hub.connections.broker import MESSAGE_BYTES, Address
 from bourn.hub.decode import deeper_than, poison_reason
 
 EXAMPLE = "mqtt+json://127.0.0.1:1883/sensors/{source}/{sensor}?value=temperature"
 UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000_001}  # of a time that is a number, in milliseconds
-PAYLOAD_BYTES = 65_536  # of one message; a longer one is refused
 VALUES = 32  # of one message
 WINDOW = 1000  # messages taken and not acknowledged, unless the URL says otherwise
 LARGEST_WINDOW = 60_000  # MQTT can number no more
@@ -45,17 +45,6 @@ class Refusal(Exception):
         self.code = code
 
 
-class Broker(NamedTuple):
-    """Where the messages come from."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str | None
-    password: str | None
-    ca: str | None
-
-
 class Template:
     """One URL, understood. ValueError, saying what is wrong with it."""
 
@@ -67,7 +56,7 @@ class Template:
         tls = parts.scheme == "mqtts+json"
         user, password = (unquote(word) if word is not None else None for word in (parts.username, parts.password))
         port = parts.port or (8883 if tls else 1883)  # ValueError from urllib where it is no port
-        self.broker = Broker(parts.hostname, port, tls, user, password, given.pop("ca", [None])[-1])
+        self.broker = Address(parts.hostname, port, tls, user, password, given.pop("ca", [None])[-1])
         self.topic = unquote(parts.path.removeprefix("/"))
         self._values = [_path(value) for value in given.pop("value", [])]
         self._time = _path(given.pop("time")[-1]) if "time" in given else None
@@ -117,8 +106,8 @@ class Template:
 
     def read(self, sensor: str, payload: bytes, now: int) -> tuple[str | int | None, list[tuple[str, int, Any]]]:
         """What the message is called by its device (None: it has no name), and its readings as above. Refusal."""
-        if len(payload) > PAYLOAD_BYTES:
-            raise Refusal("size", f"{len(payload)} bytes are more than {PAYLOAD_BYTES}")
+        if len(payload) > MESSAGE_BYTES:
+            raise Refusal("size", f"{len(payload)} bytes are more than {MESSAGE_BYTES}")
         if deeper_than(payload, wire.MAX_NESTING):
             raise Refusal("json", f"arrays nested deeper than {wire.MAX_NESTING}")
         try:

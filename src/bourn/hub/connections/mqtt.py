@@ -15,23 +15,29 @@ import logging
 import random
 import re
 import secrets
-import threading
 from collections import Counter, deque
 from typing import Any
 
 from bourn.hub.connections import Invitation, MakeLink
+from bourn.hub.connections.broker import (
+    MESSAGE_BYTES,
+    WAITING_BYTES,
+    Address,
+    begin,
+    check_encrypted,
+    end,
+    load_paho,
+    make_client,
+    wait_until_up,
+    why_not_reached,
+)
 from bourn.hub.connections.tcp import is_loopback
 from bourn.hub.log import told
 
-START_S = 5.0  # in which a broker is expected to answer at the start; after that the hub goes on trying
-GOODBYE_S = 0.5  # in which the broker may hear that this hub ends
-RETRY_S = 2  # the longest pause between two attempts to reach the broker
-KEEPALIVE_S = 20  # after half as much again of silence the broker takes this hub for gone, and says so
 MAX_LINKS = 10_000  # at once; who comes beyond is told to go
 WAITING_MESSAGES = 20_000  # that the loop has not taken yet; one more is dropped, which ends its link
 HELD_MESSAGES = 1000  # of one link that takes nothing in for a while; one more ends it
-MESSAGE_BYTES = 65_536  # of one message, its number included
-COUNTED = ("duplicates", "holes", "overrun", "retained", "garbage", "strangers")
+COUNTED = ("messages", "duplicates", "holes", "overrun", "retained", "garbage", "strangers")
 LINK = re.compile(r"[0-9a-f]{16}")
 URL = re.compile(
     r"(?P<scheme>mqtts?)://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?"
@@ -43,7 +49,7 @@ class Transport(asyncio.Transport):
     """One link: what the Link writes goes to its topic."""
 
     def __init__(self, listener: MqttListener, link: str, protocol: asyncio.Protocol) -> None:
-        super().__init__({"peername": None})
+        super().__init__({"peername": listener.url})
         self.expected = 0  # the number of the next message
         self.protocol = protocol
         self._listener = listener
@@ -62,13 +68,14 @@ class Transport(asyncio.Transport):
         elif number > self.expected:
             counters["holes"] += 1
             self.abort()
-        elif len(self._held) >= HELD_MESSAGES:
+        elif len(self._held) >= HELD_MESSAGES or (self._paused and self._listener.held_bytes > WAITING_BYTES):
             counters["overrun"] += 1
             self.abort()
         else:
             self.expected += 1
             if self._paused:
                 self._held.append(payload[4:])
+                self._listener.held_bytes += len(payload)
             else:
                 self.protocol.data_received(payload[4:])
 
@@ -97,8 +104,7 @@ class Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Take in what came meanwhile, and go on."""
         self._paused = False
-        held, self._held = self._held, []
-        for data in held:
+        for data in self._let_go():
             if not self._closing:
                 self.protocol.data_received(data)
 
@@ -114,16 +120,21 @@ class Transport(asyncio.Transport):
         """It is over, and the sender knows, or can't be told."""
         if not self._closing:
             self._closing = True
+            self._let_go()
             self._listener.forget(self._link)
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, error)
+
+    def _let_go(self) -> list[bytes]:
+        held, self._held = self._held, []
+        self._listener.held_bytes -= sum(len(data) + 4 for data in held)
+        return held
 
 
 class MqttListener:
     """This hub at its topic. `counters`: what was not taken, and why."""
 
     def __init__(self, url: str, make_link: MakeLink) -> None:
-        paho = load_paho()
-        parts = _parts(url)
+        address, parts = address_of(url), _parts(url)
         self._full_url = url
         self._base = parts["topic"]
         self._me = secrets.token_hex(8)
@@ -134,24 +145,20 @@ class MqttListener:
         self._closed = False
         self._rival: str | None = None  # the newer hub that serves instead
         self._messages: deque[tuple[str, bytes, bool]] = deque()  # appended by paho's thread, taken by the loop's
+        self._came = self._took = 0  # bytes of them: the first is written by paho's thread, the second by the loop's
+        self.held_bytes = 0  # of links that take nothing in for a while
         self._scheduled = False
         self.up = asyncio.Event()
         self.last_error: str | None = None
         self.counters = Counter(dict.fromkeys(COUNTED, 0))
-        port = int(parts["port"] or (8883 if parts["scheme"] == "mqtts" else 1883))
-        self.url = f"{parts['scheme']}://{parts['host']}:{port}/{self._base}"
+        self.url = f"{parts['scheme']}://{parts['host']}:{address.port}/{self._base}"
         self._client: Any = None
-        self._client = client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"bourn-hub-{self._me}")
-        if parts["user"] is not None:
-            client.username_pw_set(parts["user"], parts["password"])
-        if parts["scheme"] == "mqtts":
-            client.tls_set(ca_certs=parts["ca"])
+        self._client = client = make_client(f"bourn-hub-{self._me}", address)
         client.will_set(f"{self._base}/hub", f"{self._me} gone")
-        client.reconnect_delay_set(1, RETRY_S)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
-        client.connect_async(parts["host"].strip("[]"), port, KEEPALIVE_S)
-        client.loop_start()
+        client.on_connect_fail = self._on_connect_fail
+        begin(client, address)
 
     async def invite(self) -> Invitation:
         """The same address for everyone."""
@@ -175,13 +182,9 @@ class MqttListener:
         client = self._client
         if self._closed and not self._links and client is not None:
             self._client = None
-            client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
             if self._serving:
                 client.publish(f"{self._base}/hub", f"{self._me} gone")
-            client.disconnect()
-            ending = threading.Thread(target=client.loop_stop, daemon=True)
-            ending.start()
-            ending.join(GOODBYE_S)
+            end(client)
 
     # -- paho's thread
 
@@ -195,14 +198,20 @@ class MqttListener:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         self._soon(self._trouble, f"the broker refuses: {refused[0]}") if refused else self._soon(self._arrived)
 
+    def _on_connect_fail(self, client: Any, userdata: Any) -> None:
+        self._soon(self._trouble, why_not_reached())
+
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self._soon(self._trouble, f"the broker is gone: {reason}")
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-        if len(self._messages) >= WAITING_MESSAGES:
+        payload = message.payload[: MESSAGE_BYTES + 1]  # so much of it is kept, and told to be too long
+        size = len(message.topic) + len(payload)
+        if len(self._messages) >= WAITING_MESSAGES or self._came - self._took > WAITING_BYTES:
             self.counters["overrun"] += 1
             return
-        self._messages.append((message.topic, message.payload, message.retain))
+        self._came += size
+        self._messages.append((message.topic, payload, message.retain))
         if not self._scheduled:
             self._scheduled = True
             self._soon(self._take_waiting)
@@ -252,6 +261,8 @@ class MqttListener:
         messages = self._messages
         for _ in range(len(messages)):
             topic, payload, retained = messages.popleft()
+            self._took += len(topic) + len(payload)
+            self.counters["messages"] += 1
             if retained:  # of another time
                 self.counters["retained"] += 1
             elif topic == f"{self._base}/hub":
@@ -304,38 +315,28 @@ def _parts(url: str) -> dict[str, Any]:
     return match.groupdict()
 
 
-def load_paho() -> Any:
-    """The library, loaded on use. ValueError where it is not installed."""
-    try:
-        import paho.mqtt.client as paho
-    except ImportError:
-        raise ValueError("a hub needs paho-mqtt for MQTT: pip install 'bourn[mqtt]'") from None
-    return paho
+def address_of(url: str) -> Address:
+    """Where the broker is. ValueError."""
+    parts = _parts(url)
+    tls = parts["scheme"] == "mqtts"
+    port = int(parts["port"] or (8883 if tls else 1883))
+    return Address(parts["host"].strip("[]"), port, tls, parts["user"], parts["password"], parts["ca"])
 
 
 def open_to_others(url: str) -> bool:
     """True if the broker is elsewhere: whoever may publish there may be somebody else."""
-    return not is_loopback(_parts(url)["host"].strip("[]"))
+    return not is_loopback(address_of(url).host)
 
 
 def check_free(url: str, insecure: bool) -> None:
     """ValueError when `url` is no broker's, when paho is missing, or others could read what goes there."""
-    parts = _parts(url)
     load_paho()
-    if parts["scheme"] == "mqtt" and open_to_others(url) and not insecure:
-        raise ValueError(
-            f"{parts['host']} is another machine, and mqtt:// does not encrypt; use mqtts://, "
-            "or say --insecure if the network is yours alone"
-        )
+    check_encrypted(address_of(url), "mqtt", insecure)
 
 
 async def listen(url: str, make_link: MakeLink, insecure: bool) -> MqttListener:
     """Serve at `url`; when the broker does not answer at once the hub goes on trying, and its log says so."""
     check_free(url, insecure)
     listener = MqttListener(url, make_link)
-    try:
-        await asyncio.wait_for(listener.up.wait(), START_S)
-    except TimeoutError:
-        why = listener.last_error or "no broker answers there"
-        told(logging.WARNING, "broker", f"{listener.url}: {why}; trying again", url=listener.url)
+    await wait_until_up(listener)
     return listener

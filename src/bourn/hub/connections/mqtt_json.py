@@ -20,9 +20,17 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from bourn.hub.connections import Invitation, MakeLink
+from bourn.hub.connections.broker import (
+    MESSAGE_BYTES,
+    begin,
+    check_encrypted,
+    end,
+    load_paho,
+    make_client,
+    wait_until_up,
+    why_not_reached,
+)
 from bourn.hub.connections.json_template import Refusal, Template
-from bourn.hub.connections.mqtt import GOODBYE_S, KEEPALIVE_S, RETRY_S, START_S, load_paho
-from bourn.hub.connections.tcp import is_loopback
 from bourn.hub.link import Link
 from bourn.hub.log import told
 
@@ -44,7 +52,7 @@ class _Message:
 
     def __init__(self, message: Any, connection: int) -> None:
         self.topic: str = message.topic
-        self.payload: bytes = message.payload
+        self.payload: bytes = message.payload[: MESSAGE_BYTES + 1]  # so much of it is kept, and told to be too long
         self.mid: int = message.mid
         self.qos: int = message.qos
         self.dup: bool = message.dup
@@ -106,6 +114,11 @@ class DeviceLink(Link):
         else:
             self._listener.done(message)
         return False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can come of it for now: its broker is away."""
+        return self._listener.last_error if self._listener is not None else None
 
     def is_idle(self) -> bool:
         """Nothing of it is under way."""
@@ -197,7 +210,6 @@ class JsonListener:
     """This hub at one template. `counters`: what came, and what was not taken, and why."""
 
     def __init__(self, url: str, make_link: MakeLink) -> None:
-        paho = load_paho()
         self._template = template = Template(url)
         self._make_link = make_link
         known = make_link(DeviceLink)
@@ -221,22 +233,14 @@ class JsonListener:
         self.last_error: str | None = None
         self.last_refusal: str | None = None
         self.counters = Counter(dict.fromkeys(COUNTED, 0))
-        broker = template.broker
         # The same name in every run, and another for every hub and topic: by it the broker keeps what this hub missed.
         me = hashlib.sha256(f"{self._ingest.journal.hub} {template.filter}".encode()).hexdigest()[:16]
         self._client: Any = None
-        self._client = client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, f"bourn-{me}", clean_session=False, manual_ack=True
-        )
-        if broker.user is not None:
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls:
-            client.tls_set(ca_certs=broker.ca)
-        client.reconnect_delay_set(1, RETRY_S)
+        self._client = client = make_client(f"bourn-{me}", template.broker, clean_session=False, manual_ack=True)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
-        client.connect_async(broker.host, broker.port, KEEPALIVE_S)
-        client.loop_start()
+        client.on_connect_fail = self._on_connect_fail
+        begin(client, template.broker)
 
     async def invite(self) -> Invitation:
         """Sensors of ours do not come this way."""
@@ -264,11 +268,7 @@ class JsonListener:
         client = self._client
         if self._closed and not self._devices and client is not None:
             self._client = None
-            client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
-            client.disconnect()
-            ending = threading.Thread(target=client.loop_stop, daemon=True)
-            ending.start()
-            ending.join(GOODBYE_S)
+            end(client)
 
     # -- paho's thread
 
@@ -285,6 +285,9 @@ class JsonListener:
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         self._soon(self._trouble, f"the broker refuses: {refused[0]}" if refused else None)
+
+    def _on_connect_fail(self, client: Any, userdata: Any) -> None:
+        self._soon(self._trouble, why_not_reached())
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         with self._lock:
@@ -421,22 +424,14 @@ def open_to_others(url: str) -> bool:
 
 def check_free(url: str, insecure: bool) -> None:
     """ValueError when `url` is no template's, when paho is missing, or others could read what goes there."""
-    broker = Template(url).broker
+    address = Template(url).broker
     load_paho()
-    if not broker.tls and not insecure and not is_loopback(broker.host):
-        raise ValueError(
-            f"{broker.host} is another machine, and mqtt+json:// does not encrypt; use mqtts+json://, "
-            "or say --insecure if the network is yours alone"
-        )
+    check_encrypted(address, "mqtt+json", insecure)
 
 
 async def listen(url: str, make_link: MakeLink, insecure: bool) -> JsonListener:
     """Read at `url`; when the broker does not answer at once the hub goes on trying, and its log says so."""
     check_free(url, insecure)
     listener = JsonListener(url, make_link)
-    try:
-        await asyncio.wait_for(listener.up.wait(), START_S)
-    except TimeoutError:
-        why = listener.last_error or "no broker answers there"
-        told(logging.WARNING, "broker", f"{listener.url}: {why}; trying again", url=listener.url)
+    await wait_until_up(listener)
     return listener

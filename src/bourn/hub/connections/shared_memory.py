@@ -12,7 +12,8 @@ import socket
 from typing import Any
 
 from bourn.hub.connections import MakeLink
-from bourn.hub.connections.unix import BACKLOG, UnixListener, bind, check_free, path_of
+from bourn.hub.connections.tcp import ACCEPTS, lengthen_queue
+from bourn.hub.connections.unix import UnixListener, bind, check_free, path_of
 from bourn.shared_ring import UP_BYTES, SharedRing, make_memory
 
 __all__ = ["check_free", "listen"]
@@ -175,6 +176,7 @@ async def listen(url: str, make_link: MakeLink, insecure: bool) -> UnixListener:
     """Listen at `url`; every sensor gets memory and a link."""
     path = path_of(url)
     server = await asyncio.get_running_loop().create_unix_server(
-        lambda: _Door(make_link), sock=bind(path), backlog=BACKLOG
+        lambda: _Door(make_link), sock=bind(path), backlog=ACCEPTS
     )
+    lengthen_queue(server)
     return UnixListener(server, path, url)

@@ -64,10 +64,15 @@ async def listen(url: str, make_link: MakeLink, insecure: bool) -> TcpListener:
     """
     host, port = _address(url, insecure)
     server = await asyncio.get_running_loop().create_server(make_link, host, port, backlog=ACCEPTS)
-    for listening in server.sockets:  # asyncio takes one number for both
-        with socket.socket(fileno=os.dup(listening.fileno())) as same:
-            same.listen(BACKLOG)
+    lengthen_queue(server)
     return TcpListener(server, host)
+
+
+def lengthen_queue(server: asyncio.Server) -> None:
+    """Let BACKLOG connections wait, although no more than ACCEPTS are accepted at a time: asyncio has one number."""
+    for listening in server.sockets:
+        with socket.socket(listening.family, listening.type, fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)
 
 
 def _address(url: str, insecure: bool) -> tuple[str, int]:

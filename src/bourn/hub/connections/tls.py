@@ -10,7 +10,7 @@ import ssl
 from urllib.parse import parse_qs, urlsplit
 
 from bourn.hub.connections import Invitation, MakeLink
-from bourn.hub.connections.tcp import BACKLOG, check_port_free, is_loopback
+from bourn.hub.connections.tcp import ACCEPTS, check_port_free, is_loopback, lengthen_queue
 
 HANDSHAKE_S = 10.0  # in which a peer has to complete the handshake
 EXAMPLE = "tls://0.0.0.0:7443?cert=hub.pem&key=hub.key"
@@ -49,8 +49,9 @@ async def listen(url: str, make_link: MakeLink, insecure: bool) -> TlsListener:
     """Listen at `url`; every connection whose handshake succeeds gets a link."""
     host, port, cert, key = split_url(url)
     server = await asyncio.get_running_loop().create_server(
-        make_link, host, port, backlog=BACKLOG, ssl=make_context(cert, key), ssl_handshake_timeout=HANDSHAKE_S
+        make_link, host, port, backlog=ACCEPTS, ssl=make_context(cert, key), ssl_handshake_timeout=HANDSHAKE_S
     )
+    lengthen_queue(server)
     return TlsListener(server, host)
 
 

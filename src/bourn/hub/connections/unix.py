@@ -13,8 +13,8 @@ import socket
 import stat
 
 from bourn.hub.connections import Invitation, MakeLink
+from bourn.hub.connections.tcp import ACCEPTS, lengthen_queue
 
-BACKLOG = 1024  # connections that wait for being accepted
 LONGEST = 107  # bytes of a path: what the kernel has room for
 
 
@@ -65,7 +65,8 @@ def check_free(url: str, insecure: bool) -> None:
 async def listen(url: str, make_link: MakeLink, insecure: bool) -> UnixListener:
     """Listen at `url`; every connection gets a link."""
     path = path_of(url)
-    server = await asyncio.get_running_loop().create_unix_server(make_link, sock=bind(path), backlog=BACKLOG)
+    server = await asyncio.get_running_loop().create_unix_server(make_link, sock=bind(path), backlog=ACCEPTS)
+    lengthen_queue(server)
     return UnixListener(server, path, url)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from bourn.hub.log import redact, told
 from bourn.hub.repositories import Repository, Unreachable
 from bourn.spool.follower import Follower
 from bourn.spool.sqlite import PAGE, Entry, SqliteSpool, encode_value
+from bourn.spool.sqlite_file import is_no_room
 
 BACKOFF_S = (0.1, 0.5, 2.0, 10.0, 30.0)  # pauses after failures; the last one repeats
 BATCH_BYTES = 16 << 20  # of one batch, roughly: what a repository that asks for many entries keeps in memory
+KEEPING_UP = 5 * PAGE  # places behind the newest: no more than is on its way when all is well
 ENTRY_BYTES = 100  # of an entry with a plain number
 
 Start = str | int | None  # "now", "oldest", or the place of the first entry it gets; None: as "now"
@@ -43,6 +46,7 @@ class Driver:
         self._batch: list[Entry] = []  # follows `_done`: read, and not written yet
         self._batch_bytes = 0
         self._batch_since = 0.0
+        self._behind_from: int | None = None  # the place from which it catches up
         self._batch_rows: int = getattr(repository, "batch_rows", PAGE)
         self._batch_age_s: float = getattr(repository, "batch_age_s", 0)
         self.last_error: str | None = None
@@ -55,11 +59,16 @@ class Driver:
         self._thread = threading.Thread(target=self._run, name=f"bourn-{repository.url}", daemon=True)
 
     def start(self) -> None:
-        """Open the repository and begin. OSError, ValueError and the like when it cannot be opened."""
+        """Open the repository and begin. OSError, ValueError and the like when it can never be opened like that."""
         known = self._done is not None
         try:
             self._open()
-        except Unreachable as e:
+        except (OSError, sqlite3.Error) as e:
+            full = is_no_room(e, getattr(self.repository, "path", None) or ".")
+            if not isinstance(e, Unreachable) and not (
+                known and full
+            ):  # full since: that heals like a server's absence
+                raise
             self._failed(e)
         if not known:
             self._place()
@@ -94,11 +103,17 @@ class Driver:
             "state": "stopping" if self._stop.is_set() else "retrying" if self.last_error else "up",
             "pos": self._done or 0,
             "lag": self.lag,
+            "progress": self._progress(),
             "written": self.written,
             "retries": self.retries,
             "write_ms": round(self.write_ms, 2),
             "last_error": self.last_error,
         }
+
+    def _progress(self) -> float | None:
+        """Which part of what it lacked it has by now; None for one that keeps up."""
+        began, done, newest = self._behind_from, self._done or 0, self._journal.last_pos()
+        return None if began is None or newest <= began else round(max(0, done - began) / (newest - began), 3)
 
     def _open(self) -> None:
         self.repository.open(self._journal.mark(self.repository.url))
@@ -191,6 +206,10 @@ class Driver:
         mark = self.repository.write(batch)
         self.write_ms += ((time.perf_counter() - began) * 1000 - self.write_ms) * 0.1
         last = batch[-1][0]
+        if self._journal.last_pos() - last <= KEEPING_UP:
+            self._behind_from = None
+        elif self._behind_from is None:
+            self._behind_from = batch[0][0] - 1
         self.written += len(batch)
         self._batch = []
         self._batch_bytes = 0

@@ -7,6 +7,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import Any
 
+from bourn.hub.natural import natural_key
 from bourn.spool.sqlite import Entry
 
 POINTS = 300  # kept per sensor
@@ -17,6 +18,7 @@ class _Series:
     def __init__(self, source: str, sensor: str) -> None:
         self.source = source
         self.sensor = sensor
+        self.order = natural_key(source), natural_key(sensor)
         self.count = 0
         self.ts = 0
         self.val: Any = None
@@ -58,7 +60,8 @@ class Plot:
     def snapshot(self, after: int = 0) -> tuple[int, list[dict[str, Any]]]:
         """The newest place, and each sensor that has something after the place `after`, with those points, by name."""
         with self._lock:
-            rows = [
+            news = [series for series in self._series.values() if series.pos > after]
+            return self._upto, [
                 {
                     "source": s.source,
                     "sensor": s.sensor,
@@ -67,10 +70,8 @@ class Plot:
                     "count": s.count,
                     "points": s.since(after),
                 }
-                for s in self._series.values()
-                if s.pos > after
+                for s in sorted(news, key=lambda series: series.order)
             ]
-            return self._upto, sorted(rows, key=lambda row: (row["source"], row["sensor"]))
 
     def _take(self, pos: int, stream: Any, seq: int, sensor: str, ts: int, val: Any) -> None:
         key = (stream.source, sensor)

@@ -56,6 +56,7 @@ _FILES = {
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "topology.js": "text/javascript; charset=utf-8",
+    "space.js": "text/javascript; charset=utf-8",
     "detail.js": "text/javascript; charset=utf-8",
     "recorder.html": "text/html; charset=utf-8",
     "recordings.js": "text/javascript; charset=utf-8",

@@ -173,17 +173,23 @@ function makeRow(tag) {
   const text = make("p");
   row.append(name, right);
   element.append(row, text);
-  return { element, name, right, text };
+  return { element, name, right, text, bar: null };
 }
 
-function updateRepository({ name, right, text }, repository) {
+function updateRepository(part, repository) {
+  const { element, name, right, text } = part;
   put(name, repository.name);
   putState(right, repository.state);
   const rate = repository.rate === undefined ? "" : ` · ${number(repository.rate, coarse)} per second`;
   const retries = repository.retries ? ` · tried again ${plural(repository.retries, "time")}` : "";
-  const lag = repository.lag > 0 ? `${plural(repository.lag, "reading")} behind` : "up to date";
+  const progress = progressText(repository);
+  const lag = `${repository.lag > 0 ? `${plural(repository.lag, "reading")} behind` : "up to date"}${progress && ` · ${progress}`}`;
   put(text, `${lag}${rate}${retries}${repository.last_error ? ` · ${repository.last_error}` : ""}`);
   text.classList.toggle("bad", Boolean(repository.last_error) && repository.state !== "up");
+  if (progress && part.bar === null) element.append((part.bar = makeBar()));
+  if (part.bar === null) return;
+  part.bar.hidden = !progress;
+  if (progress) putBar(part.bar, [["used", repository.progress]]);
 }
 
 function updateError({ name, right, text }, error) {
@@ -205,11 +211,19 @@ function showJournal(journal) {
     ["Duplicates left out", number(journal.duplicates)],
     ["Gaps", number(journal.gaps)],
     ["In quarantine", number(journal.quarantined)],
+    ...(journal.space ? spaceFacts(journal.space) : []),
   ];
+  showSpace(journal.space);
   reconcile($("journal"), facts, (fact) => fact[0], makeFact, (part, fact) => put(part.value, fact[1]));
   $("alert").hidden = !journal.last_error;
   put($("alert"), journal.last_error
     ? `The journal cannot store: ${journal.last_error}. Readings wait where they are until it can.` : "");
+}
+
+// What is not as it should be now, and stands with the thing itself.
+function troubles({ journal, links, listeners = [], repositories }) {
+  const rows = [...links, ...listeners.filter((one) => one.state !== undefined), ...repositories];
+  return rows.filter((one) => one.state !== "up").length + (journal.last_error ? 1 : 0);
 }
 
 function showErrors(errors, counters) {
@@ -218,7 +232,8 @@ function showErrors(errors, counters) {
   $("no-errors").hidden = newest.length > 0;
   put($("error-count"), number(newest.length));
   $("error-count").classList.toggle("some", newest.length > 0);
-  put($("error-note"), newest.length ? "last one" : "all is well");
+  const now = troubles(latest);
+  put($("error-note"), newest.length ? "last one" : now ? `but ${plural(now, "trouble")} below` : "all is well");
   $("error-time").hidden = newest.length === 0;
   if (newest.length) putTime($("error-time"), newest[0].ts);
   const refused = Object.entries(counters.refused ?? {}).filter(([, count]) => count > 0);
@@ -284,6 +299,12 @@ function sensorsOf() {
   return names;
 }
 
+function putInOrder() {
+  const all = [...sensors].sort(([, a], [, b]) => natural.compare(a.source, b.source) || natural.compare(a.sensor, b.sensor));
+  sensors.clear();
+  for (const [key, sensor] of all) sensors.set(key, sensor);
+}
+
 function showSensors() {
   let shown = 0;
   reconcile($("sensors"), sensors, ([key]) => key, ([, sensor]) => makeSensor(sensor), (part, [, sensor]) => {
@@ -316,6 +337,7 @@ function take(snapshot, anew) {
   startedAt = snapshot.now - snapshot.uptime_s * 1000;
   const links = new Map(snapshot.links.map((link) => [link.source, link]));
   if (anew) sensors.clear();
+  const before = sensors.size;
   for (const sensor of snapshot.sensors) { // those with news; of the others the last word stands
     const key = JSON.stringify([sensor.source, sensor.sensor]);
     const known = sensors.get(key);
@@ -325,6 +347,7 @@ function take(snapshot, anew) {
     if (sensors.size <= MAX_SENSORS) break;
     sensors.delete(key);
   }
+  if (sensors.size !== before) putInOrder();
   sourceRows = links;
   if (drawing) return;
   drawing = true;

@@ -20,11 +20,11 @@ function number(value, format = decimals) {
   return text.replaceAll("-", "−");
 }
 
-function bytes(count) {
-  const units = ["B", "KB", "MB", "GB", "TB"];
+function bytes(count) { // as --journal-bytes counts them
+  const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
-  while (count >= 1024 && unit < units.length - 1) {
-    count /= 1024;
+  while (count >= 1000 && unit < units.length - 1) {
+    count /= 1000;
     unit += 1;
   }
   return `${number(count, coarse)} ${units[unit]}`;
@@ -39,6 +39,7 @@ function span(ms) {
 }
 
 const ago = (ms) => (ms < 1500 ? "just now" : `${span(ms)} ago`);
+const natural = new Intl.Collator("en", { numeric: true }); // s2 before s10
 const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
 
 function compact(value) {
