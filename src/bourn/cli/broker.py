@@ -98,7 +98,8 @@ def _settings(name: str, port: int, folder: str) -> str:
     if name == "mosquitto":
         return f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmessage_size_limit {MOST_BYTES}\n"
     return (
-        f"server_name: bourn\nhost: 127.0.0.1\nport: -1\nmax_payload: {MOST_BYTES}\njetstream {{ store_dir: '{folder}' }}\n"
+        f"server_name: bourn\nhost: 127.0.0.1\nport: -1\nmax_payload: {MOST_BYTES}\n"
+        f"jetstream {{ store_dir: '{folder}' }}\n"
         f"mqtt {{ host: 127.0.0.1, port: {port} }}\n"
     )
 
