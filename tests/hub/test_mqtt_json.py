@@ -398,7 +398,9 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
         until(lambda: stored_of(tmp_path, "bourn.db") == {"greenhouse": 1}, "it is stored")
         asked = subprocess.run([*BOURN, "status"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
         assert re.search(
-            rf"^mqtt\+json://127.0.0.1:{port}/sensors/.* up +1 +[01](?:\.\d)? +0/1,000 +messages 1 *$", asked, re.MULTILINE
+            rf"^mqtt\+json://127.0.0.1:{port}/sensors/.* up +1 +[01](?:\.\d)? +0/1,000 +messages 1 *$",
+            asked,
+            re.MULTILINE,
         ), asked
         control = read_control(str(tmp_path / "bourn.db"))
         assert control is not None
