@@ -176,7 +176,7 @@ def totals(program: Program) -> dict[str, int]:
         "acknowledged": r"acknowledged (\d+)",
         "stored": r"stored (\d+)",
         "known": r"the hub had (\d+)",
-        "waiting": r"(\d+) readings wait",
+        "waiting": r"(\d+) readings? waits?",
     }
     found = {name: re.findall(pattern, text) for name, pattern in patterns.items()}
     return {name: int(numbers[-1]) for name, numbers in found.items() if numbers}

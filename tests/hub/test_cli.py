@@ -127,6 +127,7 @@ IMPOSSIBLE: dict[str, tuple[str, ...]] = {
     "run --outbox text": ("text", "--outbox"),
     "run --outbox /proc/no": ("/proc/no", "--outbox"),
     "sensors --outbox text": ("text", "--outbox"),
+    "sensors --keys no-file": ("--keys no-file", "bourn keys add s1 --out no-file"),
     "run --to sqlight:x.db": ("sqlight:x.db", "csv:PATH", "memory:", "screen:"),
     "hub --to nothing": ("nothing", "csv:PATH"),
     "hub --to csv:": ("csv:", "csv:PATH"),

@@ -183,6 +183,7 @@ def bourn(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_command(tmp_path: Path) -> None:
     added = bourn(tmp_path, "keys", "add", "s1", "s2")
     assert added.returncode == 0
+    assert "shown this once" in added.stderr
     lines = [line.split() for line in added.stdout.splitlines()]
     assert [name for name, _ in lines] == ["s1", "s2"] and all(read_key(key) for _, key in lines)
     written = bourn(tmp_path, "keys", "add", "s3", "--out", "sensors.keys")
@@ -196,6 +197,8 @@ def test_the_command(tmp_path: Path) -> None:
     for words, said in (
         (["keys", "revoke", "s9"], "s9 has no key here; `bourn keys list`"),
         (["keys", "add", "a b"], "not 'a b'"),
+        (["keys", "add", "s4", "--out", "no/such/file"], "--out no/such/file cannot be written: No such file"),
+        (["keys", "add", "s4", "--journal", "no/such.db"], "no/such.db.keys cannot be written: No such file"),
     ):
         wrong = bourn(tmp_path, *words)
         assert wrong.returncode == 2 and said in wrong.stderr and len(wrong.stderr.splitlines()) == 1
@@ -221,3 +224,4 @@ def test_sensors_in_processes_prove_their_keys_and_those_without_say_what_is_mis
         assert hub.ended() == 0
     wrong = bourn(tmp_path, "sensors", "--hub", url, "--num-sensors", "3", "--keys", "sensors.keys", "--for", "2")
     assert wrong.returncode == 2 and "has no key for s3; `bourn keys add s3`" in wrong.stderr
+    assert "Error" not in wrong.stderr, "words, not the name of a class"

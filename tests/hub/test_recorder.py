@@ -207,5 +207,14 @@ def test_a_wrong_option_says_what_to_do(tmp_path, monkeypatch, capsys):
     ):
         assert run_here("record", "--folder", "rec", *args) == 2
         assert said in capsys.readouterr().err, args
+    (tmp_path / "lines").write_text("1\n2\n3\n")
+    asked = ("record", "--from", "raw:lines", "--lines", "--speed", "0", "--file", "2")
+    assert run_here(*asked, "--folder", "ring") == 0, "nothing waits where nothing is uploaded"
+    assert capsys.readouterr().err == ""
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "recording").write_text("no folder")
+    run_here(*asked, "--folder", "stuck", "--to", "file:away", "--linger", "200ms")
+    said = capsys.readouterr().err
+    assert "some recordings wait in stuck (" in said and "away" in said, "and why"
     assert run_here("record", "status", "--folder", "rec") == 2
     assert "no catalogue" in capsys.readouterr().err

@@ -163,7 +163,7 @@ def test_by_the_command_while_readings_come(
         assert status == 0 and out.startswith("removed csv:first.csv")
         assert run("add", "sqlite:second.db", "--from", "1")[0] == 0
         status, _, err = run("add", "csv:no/such/folder.csv")
-        assert status == 1 and "folder" in err
+        assert status == 1 and "no/such/folder.csv cannot be used: No such file or directory; choose another" in err
         status, _, err = run("add", "nowhere:")
         assert status == 1 and "there is no repository 'nowhere:'" in err
         status, _, err = run("add", "csv:all.csv", "--from", "yesterday")

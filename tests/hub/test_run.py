@@ -190,6 +190,21 @@ def test_sensors_without_a_hub_keep_what_they_have(tmp_path: Path) -> None:
     assert any("cannot reach" in line or "failed" in line for line in two.out), "and why"
 
 
+def test_whoever_waits_for_a_hub_hears_why_and_when_it_is_there(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with sensors(tmp_path, f"tcp://127.0.0.1:{port}", "--num-sensors", "3", "--every", "0.1") as both:
+        until(lambda: any("it tries again" in line for line in both.out), "a word")
+        with hub(tmp_path, listen=f"tcp://127.0.0.1:{port}") as there:
+            until(lambda: "every sensor reaches the hub again" in both.out, "another")
+            both.interrupt()
+            assert both.ended() == 0
+            there.interrupt()
+            assert there.ended() == 0
+    [why] = [line for line in both.out if "it tries again" in line]
+    assert "nobody listens there" in why and "Errno" not in why, "once, in words, on both interpreters"
+
+
 @pytest.mark.parametrize("command", ["run", "sensors"])
 def test_sensors_end_by_themselves_when_who_started_them_is_killed(tmp_path: Path, command: str) -> None:
     options = ("--every", "0.05")

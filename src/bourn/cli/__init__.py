@@ -359,6 +359,8 @@ def _sensors(
     num: int, every: str | None, system_data: bool, config: str | None, keys: str | None
 ) -> list[SensorSettings]:
     period = _duration(every, "--every")
+    if keys and not os.access(keys, os.R_OK):
+        raise Wrong(f"--keys {keys} cannot be read; make it on the hub's machine: bourn keys add s1 --out {keys}")
     if config:
         specs = load_config(config)
     elif system_data:

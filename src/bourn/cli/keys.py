@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bourn.hub.keys import Keys
+from bourn.hub.keys import Keys, KeysError
 
 app = typer.Typer(
     name="keys",
@@ -34,9 +34,15 @@ def add(
     if out is None:
         for source in sources:
             sys.stdout.write(f"{source} {keys.add(source)}\n")
+        sys.stdout.flush()
+        sys.stderr.write("shown this once: keep it in a file for `bourn sensors --keys FILE`; --out writes one\n")
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    with os.fdopen(os.open(out, flags, 0o600), "w", encoding="ascii") as file:
+    try:
+        handle = os.open(out, flags, 0o600)
+    except OSError as e:
+        raise KeysError(f"--out {out} cannot be written: {e.strerror}; choose another") from e
+    with os.fdopen(handle, "w", encoding="ascii") as file:
         os.fchmod(file.fileno(), 0o600)
         for source in sources:
             file.write(f"{source} {keys.add(source)}\n")

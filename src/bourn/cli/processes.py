@@ -51,10 +51,12 @@ class NodeProcess:
         interpreter: str | None,
         told: Callable[[str], None],
         broken: Callable[[str], None],
+        linked: Callable[[str, str | None], None],
     ) -> None:
         """`invite` gives what it needs to reach the hub, at each start.
 
-        `told` hears that it died and is started again, `broken` that its settings can't work.
+        `told` hears that it died and is started again, `broken` that its settings can't work, `linked` its name and
+        why it does not reach the hub, or None when it does again.
         """
         self.settings = settings
         self.report: dict[str, Any] | None = None
@@ -63,6 +65,7 @@ class NodeProcess:
         self._interpreter = interpreter or sys.executable
         self._told = told
         self._broken = broken
+        self._linked = linked
         self._process: asyncio.subprocess.Process | SpawnedProcess | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -124,17 +127,31 @@ class NodeProcess:
             start_new_session=True,  # Ctrl-C in the terminal is for the one who started us all
         )
 
+    async def _listen(self, stream: asyncio.StreamReader) -> str:
+        """The last line of what it complains of; what it says of its link is handed on at once."""
+        last = rest = b""
+        while data := await stream.read(4096):
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-OUTPUT_BYTES:]
+            for line in lines:
+                if line.startswith(b"link: "):
+                    why = line[6:].decode(errors="replace")
+                    self._linked(self.settings["source"], None if why == "up" else why)
+                elif line.strip():
+                    last = line
+        return (rest.strip() or last).decode(errors="replace").strip()
+
     async def _watch(self) -> None:
         while True:
             assert self._process is not None
             assert self._process.stdout is not None and self._process.stderr is not None
-            said, complained = await asyncio.gather(_tail(self._process.stdout), _tail(self._process.stderr))
+            said, complained = await asyncio.gather(_tail(self._process.stdout), self._listen(self._process.stderr))
             status = await self._process.wait()
             if said and status in {0, LINK_ENDED}:
                 self.report = added(self.report, json.loads(said.splitlines()[-1]))
             if self._stopping.is_set():
                 return
-            reason = complained.strip().splitlines()[-1] if complained.strip() else f"status {status}"
+            reason = complained.removeprefix("bourn node: ") or f"status {status}"
             if status == SETTINGS_WRONG:
                 self._broken(f"sensor {self.settings['source']}: {reason}")
                 return

@@ -270,5 +270,6 @@ def _run(recording: Recording, player: Any, seconds: float, linger_s: float, qui
             screen.join(5)
         if page:
             page.close()
-    if not done:
-        sys.stderr.write(f"bourn: some recordings wait in {recording.folder}; the next `bourn record` goes on\n")
+    if not done and recording.uploads:
+        why = f" ({recording.uploader.last_error})" if recording.uploader.last_error else ""
+        sys.stderr.write(f"bourn: some recordings wait in {recording.folder}{why}; the next `bourn record` goes on\n")

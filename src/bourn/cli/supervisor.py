@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from bourn.hub.connections import Invitation
 
 if TYPE_CHECKING:
     from bourn.hub.hub import Hub
+
+NO_NAME = "Name or service not known"  # as CPython says it
+MOST_REASONS = 20  # why the hub cannot be reached, told until all sensors have reached it; the rest is in the report
 
 
 class Supervisor:
@@ -36,6 +40,9 @@ class Supervisor:
         self._hub = hub
         self._stop = stop
         self._broken: str | None = None
+        self._outbox = outbox
+        self._away: dict[str, str] = {}  # why a source does not reach the hub
+        self._said: set[str] = set()  # of these reasons, since all were there
         if sensors:
             _check_folder(outbox)
         self._hub_urls = hub.urls if hub else [hub_url or ""]
@@ -55,7 +62,7 @@ class Supervisor:
         }
         if self._threads:
             return ThreadNode(settings, self._invite, _say, self._give_up)
-        return NodeProcess(settings, self._invite, micropython, _say, self._give_up)
+        return NodeProcess(settings, self._invite, micropython, _say, self._give_up, self._linked)
 
     async def _invite(self) -> Invitation:
         return await self._hub.invite() if self._hub else Invitation(self._hub_urls[0])
@@ -84,6 +91,17 @@ class Supervisor:
         self._broken = self._broken or why
         self._stop.set()
 
+    def _linked(self, source: str, trouble: str | None) -> None:
+        """Tell whoever waits: each reason once, however many sensors have it, and that all is well again."""
+        if trouble is not None:
+            self._away[source] = why = _plain(trouble)
+            if why not in self._said and len(self._said) < MOST_REASONS and not self._stop.is_set():
+                self._said.add(why)
+                _say(f"sensor {source}: {why}; it tries again, and its readings wait in {self._outbox}")
+        elif self._away.pop(source, None) and not self._away:
+            self._said.clear()
+            _say("every sensor reaches the hub again")
+
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():  # a second time: the user does not want to wait
             for node in self._nodes:
@@ -96,9 +114,10 @@ class Supervisor:
         hub = self._hub
         lines = [f"Bourn {__version__}"]
         if self._nodes:
-            where = ", the last one on MicroPython" if self._on_micropython else ""
+            several = len(self._nodes) > 1
+            where = f", {'the last one ' * several}on MicroPython" if self._on_micropython else ""
             what = "thread" if self._threads else "process"
-            lines.append(f"sensors  {len(self._nodes)}, each in a {what} of its own{where}")
+            lines.append(f"sensors  {len(self._nodes)}, {'each ' * several}in a {what} of its own{where}")
         lines += [f"hub      {url}" for url in self._hub_urls]
         if hub:
             lines.append(f"journal  {hub.journal.path} ({hub.journal.rows} readings)")
@@ -117,7 +136,8 @@ class Supervisor:
             if known:
                 _say(f"the hub had {known} readings of an earlier run already")
             if waiting:
-                _say(f"{waiting} readings wait in the outboxes for the next run")
+                some = "1 reading waits" if waiting == 1 else f"{waiting} readings wait"
+                _say(f"{some} in {self._outbox} for the next run")
             self._tell_trouble(reports)
         elif self._hub:
             _say(f"readings: stored {self._hub.stored}")
@@ -133,7 +153,14 @@ class Supervisor:
             lost = {k: report[k] for k in ("dropped", "refused", "invalid", "lost", "sensor_failures") if report[k]}
             if lost or (report["waiting"] and report["last_error"]):
                 what = ", ".join(f"{k} {v}" for k, v in lost.items())
-                _say(f"sensor {report['source']}: {what}{'; ' if what else ''}{report['last_error'] or ''}")
+                _say(f"sensor {report['source']}: {what}{'; ' if what else ''}{_plain(report['last_error'] or '')}")
+
+
+def _plain(error: str) -> str:
+    """An error of either interpreter in words: without "[Errno 111]", and not "28" alone."""
+    words = re.sub(r"\[Errno -?\d+\] (E[A-Z]+: )?", "", error).replace("[addrinfo error -2]", NO_NAME)
+    number = re.search(r": (\d+)$", words)
+    return words[: number.start(1)] + os.strerror(int(number[1])) if number else words
 
 
 def _check_folder(path: str) -> None:

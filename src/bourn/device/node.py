@@ -8,7 +8,8 @@ the source; it is needed where the hub asks who writes. With "ntp": "pool.ntp.or
 what is sampled before it is known waits in the outbox, and is sent with its true time.
 
 It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
-stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output.
+stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output. While
+it runs, a line `link: WHY` on standard error says why the hub cannot be reached, and `link: up` that it can be again.
 Status 3: so far it was told nothing, but its connection has ended and cannot be opened again (a pipe).
 """
 
@@ -72,8 +73,12 @@ class Node:
             self.scheduler.schedule_periodic(thing, sensor.every_s, at_once=settings.get("at_once", True))
             self.things.append(thing)
 
-    def run(self, stop) -> None:
-        """Sample and send until the file `stop` ends or has something to say, or Ctrl-C; then drain and close."""
+    def run(self, stop, tell=None) -> None:
+        """Sample and send until the file `stop` ends or has something to say, or Ctrl-C; then drain and close.
+
+        `tell`, if given, hears why the link is down, when that changes, and None when it is up again.
+        """
+        told = None
         asked = select.poll()
         asked.register(stop, select.POLLIN)
         self.sender.poller.register(stop, select.POLLIN)  # so that it ends a wait
@@ -82,6 +87,10 @@ class Node:
                 self.scheduler.run_due(self.clock.now())
                 wake = self.scheduler.next_wake()
                 self.sender.wait(FOREVER_MS if wake is None else max(0, wake - self.clock.now()))
+                up = self.sender.state == "up"
+                if tell and (told if up else self.sender.state == "down" and self.sender.last_error != told):
+                    told = None if up else self.sender.last_error
+                    tell(told)
         except KeyboardInterrupt:
             self.sender.last_error = None  # the user's word to stop, as good as the end of `stop`
         self.sender.poller.unregister(stop)
@@ -104,15 +113,20 @@ class Node:
         return report
 
 
+def _tell_link(why) -> None:
+    sys.stderr.write("link: %s\n" % (why or "up"))
+
+
 def main(argv) -> int:
     """Run a node from the command line; the exit status."""
     collect_early()
     try:
         node = Node(json.loads("".join(argv[1:])))
     except (IndexError, KeyError, ValueError, TypeError, ImportError, OSError) as e:
-        sys.stderr.write("bourn node: %s: %s\n" % (type(e).__name__, e))
+        kind = "" if isinstance(e, (ValueError, ImportError)) else type(e).__name__ + ": "  # those say it in words
+        sys.stderr.write("bourn node: %s%s\n" % (kind, e))
         return 2
-    node.run(sys.stdin)
+    node.run(sys.stdin, _tell_link)
     sys.stdout.write(json.dumps(node.report()) + "\n")
     if node.sender.state == "ended":
         sys.stderr.write("%s\n" % node.sender.last_error)

@@ -110,7 +110,12 @@ class Keys:
         """Write beside, sync, rename, sync the folder: a crash leaves the old file or the new one."""
         folder = os.path.dirname(os.path.abspath(self.path))
         body = msgspec.json.format(msgspec.json.encode(_File(VERSION, list(self))), indent=1)
-        handle, beside = tempfile.mkstemp(prefix=".keys-", dir=folder)  # mode 0600
+        try:
+            handle, beside = tempfile.mkstemp(prefix=".keys-", dir=folder)  # mode 0600
+        except OSError as e:
+            raise KeysError(
+                f"{self.path} cannot be written: {e.strerror}; it lies beside the journal: --journal"
+            ) from e
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(body + b"\n")

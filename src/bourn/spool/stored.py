@@ -177,7 +177,8 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
             check_version(db, path)
         yield db
     except sqlite3.DatabaseError as e:
-        raise JournalError(f"{path} cannot be read as a journal: {e}") from e
+        remedy = "; SQLite wants to write beside it: read as its owner, or a copy" if "readonly" in str(e) else ""
+        raise JournalError(f"{path} cannot be read as a journal: {e}{remedy}") from e
     finally:
         if db is not None:
             db.close()

@@ -104,7 +104,7 @@ class Recording:
         where = {"to": getattr(store, "url", None), "archive": settings.rules.archive}
         self.catalogue.put_meta("about", {"name": settings.name, **where, "policy": settings.limits.policy,
                                          "form": settings.form._asdict()})  # fmt: skip
-        self._uploads = store is not None  # without one, recordings stay here as long as there is room
+        self.uploads = store is not None  # without one, recordings stay here as long as there is room
         self._bell: socket.socket | None = None
         self._closing = False
 
@@ -112,7 +112,7 @@ class Recording:
         """Begin to keep and to upload."""
         self.keeper.tell(None)
         self.keeper.start()
-        if self._uploads:
+        if self.uploads:
             self.uploader.start()
         self._bell = _bell(self.folder)
         if self._bell is not None:
@@ -126,7 +126,7 @@ class Recording:
         self._closing = True
         self.recorder.close()
         self.keeper.stop(max(5.0, linger_s))
-        if linger_s and self._uploads:
+        if linger_s and self.uploads:
             self._linger(linger_s)
         self.uploader.stop(10.0)
         left = self._waiting() or self.catalogue.rows("state = 'parked'", limit=1)

@@ -223,7 +223,7 @@ class Driver:
         self._journal.wait(self._follower.at, self._stop.is_set, rest)
 
     def _failed(self, e: Exception, first: bool = True) -> None:
-        self.last_error = redact(f"{type(e).__name__}: {e}")
+        self.last_error = redact(str(e) if isinstance(e, Unreachable) else f"{type(e).__name__}: {e}")
         self.retries += 1
         if first:
             self._tell(logging.ERROR, "repository_failed", self.last_error)

@@ -203,7 +203,7 @@ class PostgreSQL:
         try:
             return self._psycopg.connect(self._conninfo)
         except self._psycopg.Error as e:
-            raise Unreachable(f"no connection: {self._clean(e)}") from None
+            raise Unreachable(f"no connection: {self._clean(e).removeprefix('connection failed: ')}") from None
 
     def _run(self, query: str, values: tuple[Any, ...] | None = None, **more: Any) -> Any:
         return self._connection.execute(self._psycopg.sql.SQL(query).format(**self._names, **more), values)

@@ -72,8 +72,11 @@ def _told(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Reque
     async def answered(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except (ValueError, OSError) as e:  # msgspec's errors are ValueErrors
+        except ValueError as e:  # msgspec's errors are ValueErrors
             return _json({"error": str(e)}, 400)
+        except OSError as e:
+            known = f"{e.filename} cannot be used: {e.strerror}; choose another, or mend its permissions"
+            return _json({"error": known if e.filename else str(e)}, 400)
 
     return answered
 
