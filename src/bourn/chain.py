@@ -190,7 +190,7 @@ class Chain(OutputThing):
 
     def _bind_head(self):
         head = (self._bound(), self._dispatch_completed, self._dispatch_error)
-        if _compat.GENERATES:
+        if getattr(_compat, "GENERATES", False):
             from bourn.fuse import bind
 
             self._head = bind(self._operators, self._states, head)

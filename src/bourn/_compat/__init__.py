@@ -14,16 +14,12 @@ const = int
 try:  # MicroPython: a counter that wraps (at 2**30 ms on 32-bit) and a function that knows how
     from time import sleep_ms, ticks_diff, ticks_ms
 
-    GENERATES = False
-
     def print_exception(e, file=None):
         """Write the traceback of `e` to `file` (default: stderr)."""
         sys.print_exception(e, file or sys.stderr)
 
 except ImportError:  # CPython
-    from bourn._compat.substitutes import print_exception, sleep_ms, ticks_diff, ticks_ms  # noqa: F401 - things.py's
-
-    GENERATES = True  # there is memory for a compiler's work at run time, and code can be looked at
+    from bourn._compat.substitutes import GENERATES, print_exception, sleep_ms, ticks_diff, ticks_ms  # noqa: F401 - for others
 
 
 # Milliseconds between 1970-01-01 and the port's own epoch (some boards count from 2000-01-01).

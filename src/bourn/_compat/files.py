@@ -64,15 +64,3 @@ class Files:
     def size(self, path):
         """The length of the file `path` in bytes."""
         return os.stat(path)[6]
-
-    def make_folder(self, path):
-        """Make the folder `path` and its parents where they are missing."""
-        made = ""
-        for part in path.split("/"):
-            made += part
-            if made:
-                try:
-                    os.stat(made)
-                except OSError:
-                    os.mkdir(made)
-            made += "/"

@@ -1,4 +1,4 @@
-"""Sockets inside one machine, on both interpreters."""
+"""Addresses of sockets inside one machine, on both interpreters."""
 
 
 def unix_socket():
@@ -21,26 +21,3 @@ def unix_address(path):
     import struct
 
     return struct.pack("H", socket.AF_UNIX) + path.encode() + (b"" if path[:1] == "\0" else b"\0")
-
-
-def folder_lock(path):
-    """Keep other programs out of the folder `path` until the result is closed; OSError when one is in it.
-
-    None where there is nobody to keep out: a board runs one program.
-    """
-    import os
-
-    try:
-        lock = unix_socket()
-    except ValueError:
-        return None
-    # A name that is no file: the kernel forgets it with the process, and both interpreters respect it.
-    _, inode, device = os.stat(path)[:3]
-    try:
-        lock.bind(unix_address("\0bourn-folder-%d-%d" % (device, inode)))
-    except OSError as e:
-        lock.close()
-        if e.args[0] != 98:  # EADDRINUSE
-            return None  # no such names here
-        raise OSError(16, "another program uses the outbox %s; give each its own" % path)  # EBUSY
-    return lock

@@ -4,6 +4,8 @@ import sys
 import time
 import traceback
 
+GENERATES = True  # there is memory for a compiler's work at run time, and code can be looked at
+
 
 def ticks_ms():
     """Monotonic milliseconds; this counter does not wrap."""

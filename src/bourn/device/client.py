@@ -16,8 +16,7 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
-from bourn._compat.files import Files
-from bourn._compat.sockets import folder_lock
+from bourn._compat.folders import folder_lock, make_folder
 from bourn.clock import Clock
 from bourn.device.connections import open_connection
 from bourn.device.framing import check_reading
@@ -60,7 +59,7 @@ class Client:
         self._spool: Any = RamSpool(in_flight, "block")
         self._folder_lock: Any = None
         if outbox is not None:
-            Files().make_folder(outbox)
+            make_folder(outbox)
             self._folder_lock = folder_lock(outbox)
             self._spool = SegmentSpool(outbox, max_bytes=outbox_bytes, policy="block", sync_each=False)
         self._durable = outbox is not None

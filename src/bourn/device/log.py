@@ -122,12 +122,11 @@ class Logger:
 
     def redact(self, *secrets):
         """From now on write *** for each of these texts, a password or a key."""
-        more = tuple([secret for secret in secrets if secret])
         lock = self._lock
         if lock:
             lock.acquire()
         try:
-            self._secrets += more
+            self._secrets += secrets
         finally:
             if lock:
                 lock.release()

@@ -19,8 +19,8 @@ from bourn.device.dial import open_tcp
 _BACKOFF_MS = const(200)
 _ANSWER_MS = const(10000)  # how long the broker may let an answer wait; then the link is given up
 _OUT_BYTES = const(2048)  # unsent bytes above which nothing more is taken from the queue, nor from the network
-_READ_BYTES = const(256)  # many acks; a small heap has no large piece
-_READS = const(32)  # in one step, so that a flood of messages does not keep it
+_READ_BYTES = const(512)  # of messages, at once
+_ACK_BYTES = const(128)  # the same of acks alone, a window of them: a full heap has no larger piece
 _NUMBERS = const(0xFF00)  # messages have those below, subscriptions the others (mqtt_hearing.py)
 
 
@@ -88,8 +88,8 @@ class Client:
         counters["received"] = counters["too_long"] = counters["refused"] = 0
         self._connect = connect
         self.random = random
-        self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; (packet, place of its number): not sent yet
-        self._flight = []  # (number, packet), oldest first: of QoS 1, sent and not acknowledged
+        self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; packets that were not sent yet
+        self._flight = []  # packets, oldest first: of QoS 1, sent and not acknowledged
         self._number = self._mask = 0  # the last one given; what the socket is polled for
         self._topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
         self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
@@ -138,7 +138,9 @@ class Client:
                 if self._expects():
                     self._fail("the broker does not answer")
                 else:
-                    self._ask(b"\xc0\x00")  # PINGREQ
+                    self._awaited += 1
+                    self._out += b"\xc0\x00"  # PINGREQ
+                    self._due = now + _ANSWER_MS
             self._move()
         until = self._retry_at if self.state == "down" else self._due
         other = False
@@ -204,20 +206,9 @@ class Client:
     def _expects(self):
         return self._flight or self._awaited or self.state != "up"
 
-    def _expect(self):
-        """An answer is expected from now on: the silence before does not count against the broker."""
-        if not self._expects():
-            self._due = self.clock.now() + _ANSWER_MS
-
-    def _ask(self, packet):
-        """Say what the broker has to answer."""
-        self._expect()
-        self._awaited += 1
-        self._out += packet
-
     def _ready(self, events):
         """The socket can be read or written."""
-        heard = None
+        heard = []
         try:
             if self.state == "connecting":
                 if events & (select.POLLERR | select.POLLHUP):
@@ -229,45 +220,33 @@ class Client:
                 self.state = "greeting"
                 self._out = self._hello
             elif events != select.POLLOUT:
-                heard = self._receive()
+                self._more = False
+                most = _READ_BYTES if self._topics else _ACK_BYTES
+                data = self._channel.recv(most)
+                if not data:
+                    raise OSError(errno.ECONNRESET, "closed")
+                self._more = len(data) == most
+                for one in self._decoder.feed(data):
+                    if one[0] & 0xF0 == 0x30:
+                        heard.append(one)
+                    else:
+                        self._answered(one[0], one[1])
         except (OSError, ValueError, IndexError, MemoryError) as e:
-            self._fail(e)
+            if e.args[:1] != (errno.EAGAIN,):
+                self._fail(e)
         if heard:
             from bourn.device.mqtt_hearing import tell
 
             tell(self, heard)
         self._move()
 
-    def _receive(self):
-        """Take in what has come; returns the messages of it, as the decoder gives them."""
-        heard = []
-        self._more = False
-        for _ in range(_READS):
-            try:
-                data = self._channel.recv(_READ_BYTES)
-            except OSError as e:
-                if e.args[0] != errno.EAGAIN:
-                    raise
-                return heard
-            if not data:
-                raise OSError(errno.ECONNRESET, "closed")
-            for one in self._decoder.feed(data):
-                if one[0] & 0xF0 == 0x30:
-                    heard.append(one)
-                else:
-                    self._answered(one[0], one[1])
-            if len(data) < _READ_BYTES:
-                return heard
-        self._more = True
-        return heard
-
     def _answered(self, first, body):
         counters = self.counters
         if first == 0x40:  # PUBACK
-            number = body[0] << 8 | body[1]
-            for entry in self._flight:
-                if entry[0] == number:
-                    self._flight.remove(entry)
+            for packet in self._flight:
+                at = mqtt_packet.place_of_number(packet)
+                if packet[at : at + 2] == body[:2]:
+                    self._flight.remove(packet)
                     counters["acked"] += 1
                     break
         elif first == 0x20:  # CONNACK
@@ -278,9 +257,9 @@ class Client:
             self.state = "up"
             self._attempts = 0
             counters["links"] += 1
-            for entry in self._flight:  # before anything newer, in their order
-                entry[1][0] |= 8  # DUP
-                self._out += entry[1]
+            for packet in self._flight:  # before anything newer, in their order
+                packet[0] |= 8  # DUP
+                self._out += packet
             counters["resent"] += len(self._flight)
         else:  # SUBACK, PINGRESP
             self._awaited -= 1
@@ -317,29 +296,34 @@ class Client:
             self._fail(e)
 
     def _fill(self):
-        topics = self._topics
-        while self._told < len(topics):
-            self._ask(topics[self._told][1])
+        quiet = not self._expects()
+        while self._told < len(self._topics):
+            self._out += self._topics[self._told][1]
             self._told += 1
+            self._awaited += 1
         flight = self._flight
         pieces = [self._out]
         size = len(self._out)
         while len(flight) < self.window and size < _OUT_BYTES:
-            item = self._next()
-            if not item:
-                break
-            packet, place = item
-            if place:
+            flight.append(None)  # memory may end at any point, but not between taking a message and keeping it
+            packet = self._next()
+            if packet and packet[0] & 6:
+                flight[-1] = packet
                 number = self._number = self._number % (_NUMBERS - 1) + 1
-                packet[place] = number >> 8
-                packet[place + 1] = number & 255
-                self._expect()
-                flight.append((number, packet))
+                at = mqtt_packet.place_of_number(packet)
+                packet[at] = number >> 8
+                packet[at + 1] = number & 255
+            else:
+                flight.pop()
+            if not packet:
+                break
             pieces.append(packet)
             size += len(packet)
         if len(pieces) > 1:
             self.counters["sent"] += len(pieces) - 1
             self._out = b"".join(pieces)
+        if quiet and self._expects():  # an answer, from now on: the silence before does not count against the broker
+            self._due = self.clock.now() + _ANSWER_MS
 
     def _fail(self, why):
         """The link is down; try again after a back-off. `why` is None when it was to be."""

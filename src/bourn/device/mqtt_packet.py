@@ -41,8 +41,8 @@ def connect(client_id: str, keepalive_s: int, clean: bool, user, password, will)
     return bytes(packet(0x10, b"\x00\x04MQTT\x04" + bytes((flags, keepalive_s >> 8, keepalive_s & 255)) + body))
 
 
-def publish(topic: str, payload, qos: int, retain: bool):
-    """(packet, place): PUBLISH, and where in it the number of the packet is to be put (0 for QoS 0, which has none).
+def publish(topic: str, payload, qos: int, retain: bool) -> bytearray:
+    """PUBLISH; with QoS 1 its number is 0 and has to be put in.
 
     ValueError for a topic with a wildcard or none at all, and for another QoS.
     """
@@ -53,8 +53,15 @@ def publish(topic: str, payload, qos: int, retain: bool):
     head = text(topic)
     if qos:
         head += b"\0\0"
-    whole = packet(0x30 | qos << 1 | (1 if retain else 0), head + payload)
-    return whole, qos and len(whole) - len(payload) - 2
+    return packet(0x30 | qos << 1 | (1 if retain else 0), head + payload)
+
+
+def place_of_number(publish) -> int:
+    """Where the two bytes of its number stand in a PUBLISH of QoS 1."""
+    at = 1
+    while publish[at] > 127:
+        at += 1
+    return at + 3 + (publish[at + 1] << 8 | publish[at + 2])
 
 
 class Decoder:

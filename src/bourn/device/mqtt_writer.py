@@ -36,14 +36,14 @@ class MQTTWriter:
             client = Client(host, port, name, **options)
         self.client = client
         self.topic = topic
-        self._qos = qos
-        self._retain = retain
+        self.qos = qos
+        self.retain = retain
         self.refused = 0  # events that the policy did not take
         self.wait = client.step
 
     def on_next(self, x):
         """Publish one event. ValueError or TypeError when it is no JSON."""
-        if not self.client.publish(self.topic, encode(x), self._qos, self._retain):
+        if not self.client.publish(self.topic, encode(x), self.qos, self.retain):
             self.refused += 1
 
     def on_completed(self):

@@ -17,8 +17,7 @@ import json
 import select
 import sys
 
-from bourn._compat.files import Files
-from bourn._compat.sockets import folder_lock
+from bourn._compat.folders import folder_lock, make_folder
 from bourn._compat.system import collect_early, runtime
 from bourn.clock import Clock
 from bourn.device.sender import FOREVER_MS, Sender
@@ -42,7 +41,7 @@ class Node:
         self.clock = clock or Clock()
         self.settings = settings
         sensors = [make_sensor(s) for s in settings["sensors"]]
-        Files().make_folder(settings["outbox"])
+        make_folder(settings["outbox"])
         self._lock = folder_lock(settings["outbox"])
         spool = SegmentSpool(
             settings["outbox"],

@@ -19,5 +19,6 @@ def redacted(line, secrets):
             line = line[:at] + "***" + line[last:]
         at = line.find("://", at)
     for secret in secrets:
-        line = line.replace(secret, "***")
+        if secret:
+            line = line.replace(secret, "***")
     return line

@@ -11,8 +11,8 @@ import errno
 import select
 
 import bourn.wire as wire  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
+from bourn._compat import Clock
 from bourn._compat.system import random_bytes, runtime
-from bourn.clock import Clock
 from bourn.device.connections import check_url, open_connection, opens_once, socket_interest
 from bourn.device.framing import FRAME_BYTES, check_reading, data_frame
 from bourn.spool import Gap

@@ -179,8 +179,14 @@ class SegmentSpool:
 
     def _open(self):
         files = self._files
-        files.make_folder(self._folder)
-        for name in files.listdir(self._folder):
+        try:
+            names = files.listdir(self._folder)
+        except OSError:  # it is not there yet; if it is something else, the next line says so
+            from bourn._compat.folders import make_folder
+
+            make_folder(self._folder)
+            names = files.listdir(self._folder)
+        for name in names:
             path = self._folder + "/" + name
             if name.endswith(".tmp"):
                 files.remove(path)  # never renamed, so never part of the spool

@@ -50,9 +50,6 @@ class Memory:
     def size(self, path):
         return len(self.files[path])
 
-    def make_folder(self, path):
-        pass
-
 
 class _File:
     def __init__(self, memory, path):

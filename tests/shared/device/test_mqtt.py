@@ -27,11 +27,12 @@ def test_connect_packets():
 
 
 def test_publish_packets():
-    assert mqtt_packet.publish("a/b", b"hi", 0, False) == (b"\x30\x07\x00\x03a/bhi", 0)
-    assert mqtt_packet.publish("a/b", "hi", 1, True) == (b"\x33\x09\x00\x03a/b\x00\x00hi", 7)
-    long, place = mqtt_packet.publish("t", b"x" * 200, 1, False)
-    assert long[:9] == b"\x32\xcd\x01\x00\x01t\x00\x00x" and place == 6
-    assert mqtt_packet.publish("t", b"", 0, True) == (b"\x31\x03\x00\x01t", 0)
+    assert mqtt_packet.publish("a/b", b"hi", 0, False) == b"\x30\x07\x00\x03a/bhi"
+    short = mqtt_packet.publish("a/b", "hi", 1, True)
+    assert short == b"\x33\x09\x00\x03a/b\x00\x00hi" and mqtt_packet.place_of_number(short) == 7
+    long = mqtt_packet.publish("t", b"x" * 200, 1, False)
+    assert long[:9] == b"\x32\xcd\x01\x00\x01t\x00\x00x" and mqtt_packet.place_of_number(long) == 6
+    assert mqtt_packet.publish("t", b"", 0, True) == b"\x31\x03\x00\x01t"
     for topic, qos in (("", 1), ("a/+", 1), ("#", 0), ("a\0b", 0), ("a", 2), ("a", -1)):
         raises(mqtt_packet.publish, topic, b"", qos, False)
     raises(mqtt_packet.publish, "x" * 65536, b"", 0, False)
