@@ -11,6 +11,7 @@ if options.core:
             "_compat/__init__.py",
             "_compat/doorbell.py",
             "_compat/files.py",
+            "_compat/folders.py",
             "_compat/sockets.py",
             "_compat/system.py",
             "_compat/tls_module.py",

@@ -48,6 +48,8 @@ def load(name):
 """
 
 SMALL = """
+import gc
+gc.threshold(1024)  # else the first garbage is collected when the heap is full, and lies between what stays
 from bourn.device.log import Logger
 from bourn.device.mqtt_writer import MQTTWriter
 from bourn.scheduler import Scheduler
@@ -278,16 +280,16 @@ def show(name: str, weight: Weight) -> None:
         print(f"  {size:6} {module}")
 
 
-def test_esp8266_flow_scheduler_log_and_mqtt_in_32k(kits: Path, broker: int, tmp_path: Path) -> None:
+def test_esp8266_flow_scheduler_log_and_mqtt_in_28k(kits: Path, broker: int, tmp_path: Path) -> None:
     listener = Listener(broker, "kit/readings", 40)
-    weight, said = run_kit(kits, tmp_path, "small", "32k", "127.0.0.1", broker)
+    weight, said = run_kit(kits, tmp_path, "small", "28k", "127.0.0.1", broker)
     show("small", weight)
     assert said == ["40", "0", "None"], said
     assert [json.loads(payload)[2] for _, payload in listener.wait()] == list(range(1, 41))
     assert (tmp_path / "kit.log").read_text().endswith("sent\n")
     # The design's budget: 12,288 and 14,336 bytes, in a heap of 24k
-    assert weight.files <= 14300
-    assert weight.retained <= 21600
+    assert weight.files <= 14100
+    assert weight.retained <= 21300
 
 
 def test_esp32_outbox_in_segments_and_sender_in_64k(kits: Path, tmp_path: Path) -> None:
@@ -296,8 +298,8 @@ def test_esp32_outbox_in_segments_and_sender_in_64k(kits: Path, tmp_path: Path) 
     show("middle", weight)
     assert said == ["40", "0"]
     assert stored(tmp_path) == list(range(2, 81, 2))
-    assert weight.files <= 32768  # the design's budget
-    assert weight.retained <= 47300  # the design's budget: 36,864
+    assert weight.files <= 31400  # the design's budget: 32,768
+    assert weight.retained <= 46800  # the design's budget: 36,864
 
 
 def test_linux_board_with_everything_in_384k(kits: Path, broker: int, tmp_path: Path) -> None:
