@@ -40,3 +40,5 @@ for _ in range(20):
     if len(heard) < 3:
         reader.wait(100)
 print("sent", writer.client.counters["acked"], "heard", heard)
+if not heard:
+    print("no broker at %s:%d: %s" % (host, port, reader.client.last_error))

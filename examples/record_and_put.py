@@ -179,4 +179,7 @@ def main(url, readings):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("usage: record_and_put.py URL READINGS, like http://192.0.2.7:8080/readings 1000")
+        sys.exit(2)
     main(sys.argv[1], int(sys.argv[2]))

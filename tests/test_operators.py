@@ -56,6 +56,8 @@ def test_every_operator_is_in_the_table() -> None:
     # parallel ends a pipe: nothing comes out that could be drawn
     said = {"parallel"} | {re.match(r"`(\w+)\(", row[0])[1] for row in rows()}  # type: ignore[index]  # else it fails
     assert said == set(OPERATORS), f"missing: {set(OPERATORS) - said}; no operator: {said - set(OPERATORS)}"
+    named = [line.split("(")[0] for line in PAGE.splitlines() if re.match(r"\| `\w+\(", line)]
+    assert len(named) == len(set(named)), "an operator has one row, and further examples below it"
     others = [name for name in PUBLIC if not re.search(rf"`[^`]*\b{name}\b", PAGE)]
     assert not others, f"further names, and classes, that the page does not say: {others}"
 

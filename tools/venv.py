@@ -69,6 +69,16 @@ def install(name):
         fail("pip could not install it (its own lines above say why); without a network it needs a pip cache")
 
 
+def leave_pip():
+    """Leave a `pip` in .venv that installs there by the pip that is used here: once activated, it is what is meant."""
+    pip = os.path.join(VENV, "bin", "pip")
+    if not os.path.exists(pip):
+        with open(pip, "w") as file:
+            command = " ".join("'" + word.replace("'", "'\\''") + "'" for word in find_pip())
+            file.write('#!/bin/sh\nexec %s "$@"\n' % command)
+        os.chmod(pip, 0o755)
+
+
 def main():
     """Set up, then leave the stamp that make looks at."""
     if len(sys.argv) != 2 or sys.argv[1] not in SETS:
@@ -76,6 +86,7 @@ def main():
     check_python()
     make_venv()
     install(sys.argv[1])
+    leave_pip()
     for name in SETS[sys.argv[1]]:
         with open(os.path.join(VENV, f".{name}"), "w") as stamp:
             stamp.write(f"{sys.version}\n")

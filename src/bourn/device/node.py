@@ -112,6 +112,13 @@ class Node:
         return report
 
 
+def _settings(text) -> dict:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("it wants its settings as one JSON object; the top of this module has an example")
+
+
 def _tell_link(why) -> None:
     sys.stderr.write("link: %s\n" % (why or "up"))
 
@@ -120,7 +127,7 @@ def main(argv) -> int:
     """Run a node from the command line; the exit status."""
     collect_early()
     try:
-        node = Node(json.loads("".join(argv[1:])))
+        node = Node(_settings("".join(argv[1:])))
     except (IndexError, KeyError, ValueError, TypeError, ImportError, OSError) as e:
         kind = "" if isinstance(e, (ValueError, ImportError)) else type(e).__name__ + ": "  # those say it in words
         sys.stderr.write("bourn node: %s%s\n" % (kind, e))
