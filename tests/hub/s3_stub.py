@@ -37,7 +37,10 @@ class S3Stub:
         self.objects = {}
         self.history = []
         self.puts = 0
+        self.lists = 0  # times that unfinished uploads were asked for; not in the history, and no fault is planned
+        self.lists_status = 200
         self._uploads = {}
+        self._keys = {}  # of the uploads
         self._lock = threading.Lock()
         self._closed = threading.Event()
         stub = self
@@ -103,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         stub = self.server_stub
         address = urlsplit(self.path)
         name, query = address.path.lstrip("/"), parse_qs(address.query, keep_blank_values=True)
+        if self.command == "GET" and "uploads" in query:
+            return self.on_list(name, query["prefix"][0])
         fault = stub.plan(self.command, name)
         stub.history.append((self.command, name, fault))
         size = int(self.headers.get("Content-Length") or 0)
@@ -140,8 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
     def on_post(self, name, query, body, fault):
         uploads = self.server_stub._uploads
         if "uploads" in query:
-            number = f"u{len(uploads) + 1}"
+            number = f"u{len(self.server_stub._keys) + 1}"
             uploads[number] = {}
+            self.server_stub._keys[number] = name.partition("/")[2]
             return self.answer(200, _xml("InitiateMultipartUploadResult", UploadId=number, Key=name))
         parts = uploads.pop(query["uploadId"][0])
         wanted = [int(n) for n in re.findall(rb"<PartNumber>(\d+)</PartNumber>", body)]
@@ -151,6 +157,14 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "lost-answer":
             return self.cut()
         return self.answer(200, _xml("CompleteMultipartUploadResult", ETag=f'"{etag}"', Key=name))
+
+    def on_list(self, bucket, prefix):
+        stub = self.server_stub
+        stub.lists += 1
+        found = [(number, stub._keys[number]) for number in stub._uploads if stub._keys[number].startswith(prefix)]
+        inner = "".join(f"<Upload><Key>{escape(key)}</Key><UploadId>{n}</UploadId></Upload>" for n, key in found)
+        body = f"<ListMultipartUploadsResult>{inner}</ListMultipartUploadsResult>".encode()
+        return self.answer(stub.lists_status, body)
 
     def on_head(self, name, query, body, fault):
         found = self.server_stub.objects.get(name)

@@ -87,6 +87,7 @@ class Recording:
         limits = limits._replace(headroom=limits.headroom or 2 * file_bytes)
         limits = limits._replace(headroom=min(limits.headroom, (settings.max_bytes - space.reserve) // 2))
         self.uploader = Uploader(self.folder, self.catalogue, store, space, settings.rules, clock.wall, rng)
+        self.uploader.owns(settings.name, epoch)
         self.keeper = Keeper(self.folder, self.catalogue, space, self.uploader, settings.triggers, limits, clock.wall)
         self.recorder = self.keeper.recorder = Recorder(
             self.folder,

@@ -139,6 +139,25 @@ class ObjectStore:
             raise Failure(f"{path} has changed on the disk: its sha256 is not the one of when it was made", alone=True)
         return self._verified(name, sums, read_back)
 
+    def abort_unfinished(self, name: str, epoch: str) -> int | None:
+        """Abort uploads in parts that were cut short, of the recording of that name and epoch, while none is under way.
+
+        How many; None where this cannot be done: a store that is not S3's, or credentials that are not in the
+        environment.
+        """
+        if self._bucket.scheme != "s3":
+            return None
+        from bourn.hub.recorder.unfinished import Unfinished
+
+        prefix = f"{urlsplit(self.url).path.strip('/')}/{name}/".lstrip("/")
+        probe = f"{name}/-"
+        try:
+            signed = self._obstore.sign(self._store, "GET", probe, timedelta(minutes=5))
+            unfinished = Unfinished(signed, f"{prefix}-")
+            return unfinished.abort(prefix, epoch) if unfinished.possible else None
+        except (*self._errors, http.client.HTTPException, ValueError) as e:
+            raise Failure(line_of(e), alone=True) from None
+
     def _verified(self, name: str, sums: Sums, read_back: bool) -> str | None:
         try:
             there = self._obstore.head(self._store, name)

@@ -22,6 +22,8 @@ from bourn.hub.recorder.store import Failure
 LONGEST_WAIT_S = 3600.0  # then it looks again, whatever the clock has done
 ROWS = 64  # files looked at together
 GB = 1e9
+TIDY_MS = 86_400_000  # how often unfinished uploads are looked for
+TIDY_AGAIN_MS = 3_600_000  # where that failed
 
 
 class Rules(NamedTuple):
@@ -79,8 +81,15 @@ class Uploader:
         self._last_cost_ms = 0.0
         self._tasks: queue.Queue[None] = queue.Queue(maxsize=1)
         self._thread = threading.Thread(target=self._run, name="bourn-uploader", daemon=True)
+        self._owner: tuple[str, str] | None = None  # name and epoch of what this folder records
+        self._tidy_at = 0  # when unfinished uploads are looked for
+        self.aborted = 0  # of them
         self._idle = threading.Event()
         self._lock = threading.Lock()  # of what `settled` tells
+
+    def owns(self, name: str, epoch: str) -> None:
+        """Uploads of that recording are this uploader's alone: what was cut short of them may be aborted."""
+        self._owner = name, epoch
 
     # -- the worker
 
@@ -153,6 +162,7 @@ class Uploader:
     def run_pass(self) -> None:
         """Do all that can be done now."""
         self.passes += 1
+        self._tidy()
         stuck: set[int] = set()  # could not be archived in this pass
         while not self._stop.is_set():
             self._finish()
@@ -165,6 +175,23 @@ class Uploader:
                 return
             if not self._archive(sealed[0]):
                 stuck.add(sealed[0].id)
+
+    def _tidy(self) -> None:
+        """Once a day, and with the first pass: abort the uploads that a crash or a network has cut short."""
+        now = self._wall()
+        early = 0 < self._tidy_at - now <= TIDY_MS or self._bounded(self._pause()["at"], now) > now
+        if self._owner is None or early or not hasattr(self._store, "abort_unfinished"):
+            return
+        self._tidy_at = now + TIDY_MS
+        try:
+            count = self._store.abort_unfinished(*self._owner) or 0
+        except Failure as e:  # nothing depends on it; the first upload tells what is wrong
+            self._tidy_at = now + TIDY_AGAIN_MS
+            told(logging.INFO, "unfinished", f"unfinished uploads could not be looked for: {redact(str(e))}")
+            return
+        self.aborted += count
+        if count:
+            told(logging.INFO, "unfinished", f"{count} uploads that were cut short are aborted: their parts are gone")
 
     def _finish(self) -> None:
         """What is verified may go."""
