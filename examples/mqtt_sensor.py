@@ -41,4 +41,4 @@ for _ in range(20):
         reader.wait(100)
 print("sent", writer.client.counters["acked"], "heard", heard)
 if not heard:
-    print("no broker at %s:%d: %s" % (host, port, reader.client.last_error))
+    print(f"no broker at {host}:{port}: {reader.client.last_error}")

@@ -75,7 +75,7 @@ def leave_pip():
     if not os.path.exists(pip):
         with open(pip, "w") as file:
             command = " ".join("'" + word.replace("'", "'\\''") + "'" for word in find_pip())
-            file.write('#!/bin/sh\nexec %s "$@"\n' % command)
+            file.write("#!/bin/sh\nexec " + command + ' "$@"\n')
         os.chmod(pip, 0o755)
 
 
