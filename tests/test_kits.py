@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from bourn.cli.boards.device_files import GROUPS, files
+from bourn.cli.boards.project import MAIN
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "hub")]
@@ -119,6 +120,18 @@ def run(url):
     sender.close()
 """
 
+# The project of `bourn board init` as it is, for some seconds; what it loads is what its user pays.
+PROJECT = MAIN.replace('Board("settings.json")', "Board(settings)").replace(
+    "board.run()", "board.scheduler.schedule_later_one_time(board.scheduler.stop, 4)\nboard.run()"
+)
+PROJECT_RUN = """
+from bourn.device import board as _
+from bourn.device.connections import tcp
+
+def run(url):
+    exec(TEXT, {"__name__": "__main__", "settings": {"name": "kit", "hub": url, "every": 0.2, "ntp": ""}})
+"""
+
 # Everything: every module that a board may have, and eight threads, four of which publish.
 LARGE_RUN = """
 
@@ -169,6 +182,7 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("weigh", WEIGH),
         ("small", SMALL),
         ("middle", MIDDLE),
+        ("project", f"TEXT = {PROJECT!r}\n" + PROJECT_RUN),
         ("large", "\n".join(imports) + "\nimport middle\n" + LARGE_RUN),
     ):
         source = lib / f"{name}.py"
@@ -300,6 +314,18 @@ def test_esp32_outbox_in_segments_and_sender_in_64k(kits: Path, tmp_path: Path) 
     assert stored(tmp_path) == list(range(2, 81, 2))
     assert weight.files <= 31400  # the design's budget: 32,768
     assert weight.retained <= 46800  # the design's budget: 36,864
+
+
+def test_the_project_of_board_init_in_88k(kits: Path, tmp_path: Path) -> None:
+    with hub(tmp_path) as url:
+        weight, said = run_kit(kits, tmp_path, "project", "88k", url)
+    show("project", weight)
+    assert re.match(r"hub up, sent \d+, acknowledged \d+, waiting \d+$", " ".join(said[3:])), said
+    with contextlib.closing(sqlite3.connect(tmp_path / "bourn.db")) as base:
+        rows = base.execute("select count(*) from reading").fetchone()[0]
+    assert rows >= 20
+    assert weight.files <= 40500  # no budget of the design's: it is what a newcomer's board loads
+    assert weight.retained <= 58000
 
 
 def test_linux_board_with_everything_in_384k(kits: Path, broker: int, tmp_path: Path) -> None:

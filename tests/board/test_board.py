@@ -372,6 +372,10 @@ def test_a_project_that_is_none(tmp_path: Path, board: FakeBoard, bourn: Bourn) 
     project(tmp_path, 1)
     status, _, err = bourn("install", "--port", board.port, "everything")
     assert status == 2 and "core, device, all" in err
+    (tmp_path / "board" / "settings.json").write_text('{"name": "shed",\n "every": 5,\n}')
+    status, _, err = bourn("install", "--port", board.port)
+    assert status == 2 and "settings.json is no JSON" in err and "line 3" in err and "nothing was copied" in err
+    assert "main.py" not in on_board(board.port, "import os; print(os.listdir('/'))")
 
 
 def test_init_writes_over_nothing_and_refuses_what_no_hub_takes(tmp_path: Path, bourn: Bourn) -> None:
@@ -386,6 +390,23 @@ def test_init_writes_over_nothing_and_refuses_what_no_hub_takes(tmp_path: Path, 
     assert status == 2 and "--force" in err and (tmp_path / "board" / "main.py").read_text() == "mine"
     assert bourn("init", "--wifi", "", "--force")[0] == 0
     compile((tmp_path / "board" / "main.py").read_text(), "main.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("hub", "url"),
+    [
+        ("192.0.2.5", "tcp://192.0.2.5:7007"),
+        ("hub.local:7100", "tcp://hub.local:7100"),
+        ("tcp://[2001:db8::5]", "tcp://[2001:db8::5]:7007"),
+        ("tls://hub.local:7443?ca=ca.pem", "tls://hub.local:7443?ca=ca.pem"),
+    ],
+)
+def test_a_hub_may_be_a_host_alone(tmp_path: Path, bourn: Bourn, hub: str, url: str) -> None:
+    status, out, err = bourn("init", "--wifi", "", "--hub", hub)
+    assert status == 0, err
+    assert json.loads((tmp_path / "board" / "settings.json").read_text())["hub"] == url
+    assert f"hub:   {url}\n" in out and ("--insecure" in out) == url.startswith("tcp:")
+    assert ("what the URL names: ca.pem" in out) == url.startswith("tls:")
 
 
 # mpremote itself: what the README says works from a clone.

@@ -44,7 +44,13 @@ class Board:
     def __init__(self, settings="settings.json", clock=None, network=None, outbox="outbox", log=LOG):
         if not isinstance(settings, dict):
             with open(settings) as file:
-                settings = json.load(file)
+                try:
+                    settings = json.load(file)
+                except ValueError as e:
+                    raise ValueError("the settings are no JSON, a comma or a quotation mark perhaps: %s" % e)
+        for need in ("name", "hub"):
+            if not settings.get(need):
+                raise ValueError('the settings lack "%s"' % need)
         collect_early()
         self.settings = settings
         self.name = name = settings["name"]
@@ -108,7 +114,8 @@ class Board:
         waiting = self.outbox.waiting() + self.outbox.held()
         why = "" if self.sender.state == "up" or not self.sender.last_error else ": " + self.sender.last_error
         if self.outbox.held():
-            why = "; nobody has said what time it is (%s)" % (self.times[-1].last_error or "asked")
+            errors = [link.last_error for link in self.times if link.last_error]
+            why = "; nobody has said what time it is (%s)" % (", ".join(errors) or "asked")
         if self.wifi and self.wifi.state != "up":
             why = "; wifi %s%s" % (self.wifi.state, ": " + self.wifi.last_error if self.wifi.last_error else "")
         told = (self.sender.state, counters["sent"], counters["acked"], waiting, why)

@@ -170,6 +170,24 @@ def test_the_time_is_asked_for_when_there_is_a_network():
     life.close()
 
 
+def test_settings_that_are_wrong_say_so():
+    path = folder("board")
+    for text, said in (
+        ("{name: 1}", "no JSON"),
+        ('{"name": "shed"}', 'lack "hub"'),
+        ('{"hub": ""}', 'lack "name"'),
+    ):
+        with open(path + "/settings.json", "w") as file:
+            file.write(text)
+        try:
+            Board(path + "/settings.json", log=path + "/log", outbox=path + "/outbox")
+            raise AssertionError("taken: " + text)
+        except ValueError as e:
+            assert said in str(e), e
+    os.remove(path + "/settings.json")
+    os.rmdir(path)
+
+
 def test_a_sensor_that_fails_is_logged_once_and_the_others_go_on():
     life = Life(machine=ManualClock(NOW), fails=(3, 4, 5, 9))
     life.run(12)

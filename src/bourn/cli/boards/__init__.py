@@ -28,11 +28,12 @@ class BoardError(ConfigError):
     """It cannot be done with this board, or there is none; the text says why and what to do."""
 
 
-@app.command(epilog="Example: bourn board init --hub tcp://192.168.1.10:7007 --wifi 'my network'")
+@app.command(epilog="Example: bourn board init --name shed --hub 192.168.1.10 --wifi 'my network'")
 def init(
     folder: Folder = PROJECT,
     hub: Annotated[
-        str | None, typer.Option(help="The hub's URL, as the board reaches it; default: this computer.")
+        str | None,
+        typer.Option(help="The hub: a host, host:port, or a URL, as the board reaches it; default: this computer."),
     ] = None,
     name: Annotated[str, typer.Option(help="The board's name at the hub.")] = "board1",
     wifi: Annotated[str | None, typer.Option(help="The name of the Wi-Fi; '' for a board without; else asked.")] = None,
@@ -42,16 +43,25 @@ def init(
 
     The Wi-Fi's password is asked for, never shown, and kept only in settings.json, which nobody else may read.
     """
-    from bourn.cli.boards.project import home_address, write_project
+    from bourn.cli.boards.project import home_address, hub_url, write_project
 
-    hub = hub or f"tcp://{home_address()}:7007"
+    url = hub_url(hub or home_address())
     if wifi is None:
         wifi = typer.prompt("Wi-Fi name (empty: the board has none)", default="", show_default=False)
     password = typer.prompt("Wi-Fi password", hide_input=True, default="", show_default=False) if wifi else ""
-    for path in write_project(folder, name, hub, wifi, password, force):
+    for path in write_project(folder, name, url, wifi, password, force):
         typer.echo(f"written: {path}")
-    port = hub.rpartition(":")[2].partition("?")[0]
-    typer.echo(f"hub, on a network that is yours alone:  bourn hub --listen tcp://0.0.0.0:{port} --insecure")
+    typer.echo(f"hub:   {url}{'' if hub else '  (this computer; another: --hub)'}")
+    if url.startswith("tcp:"):
+        port = url.rpartition(":")[2]
+        typer.echo(
+            f"       there, in a network that is yours alone:  bourn hub --listen tcp://0.0.0.0:{port} --insecure"
+        )
+    files = [
+        pair.partition("=")[2] for pair in url.partition("?")[2].split("&") if pair.startswith(("ca=", "cert=", "key="))
+    ]
+    if files:
+        typer.echo(f"       put into the folder what the URL names: {', '.join(files)}")
     typer.echo(f"next:  bourn board install{'' if folder == PROJECT else f' --project {folder}'}")
 
 
@@ -69,8 +79,8 @@ def install(
 ) -> None:
     """Copy Bourn and the project to the board: what has changed, and nothing else.
 
-    The program that is on the board stays whole until every new file is there; after an interruption the same command
-    goes on where it stopped.
+    The program that is on the board stays whole until every new file is there. After an interruption the same
+    command goes on where it stopped.
     """
     from bourn.cli.boards.install import Installer
     from bourn.cli.boards.link import Link

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import subprocess
 import tempfile
@@ -156,6 +157,8 @@ class Installer:
         for source in sorted(folder.iterdir()):
             if source.is_file() and source.name not in SKIPPED and not source.name.startswith("."):
                 found[f"/{source.name}"] = source.read_bytes()
+                if source.suffix == ".json":
+                    _check_json(source)
         return found
 
     def install(self, wanted: dict[str, bytes]) -> str:
@@ -296,6 +299,14 @@ def _resumed(waiting: dict[str, bytes]) -> str:
 
 def _kb(size: int) -> str:
     return f"{size / 1024:.0f} KB"
+
+
+def _check_json(source: Path) -> None:
+    """BoardError where it is none: the board could say no more than that it has ended."""
+    try:
+        json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise BoardError(f"{source} is no JSON: {e}; nothing was copied") from e
 
 
 def _compiler(wanted: bool | None) -> Callable[[Path, str], bytes] | None:

@@ -11,6 +11,8 @@ from bourn import wire
 from bourn.cli.boards import BoardError
 from bourn.device.connections import check_url
 
+HUB_PORT = 7007
+
 MAIN = '''\
 """What this board does: sample its sensors, keep their readings, send them to the hub.
 
@@ -64,7 +66,7 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     if not wire.source_ok(name):
         raise BoardError(f"a board's name is made of A-Z a-z 0-9 _ . - (1 to 64), not {name!r}; use --name")
     try:
-        check_url(hub)
+        check_url(hub.partition("?")[0])  # the files that it names are to be in the project, not here
     except ValueError as e:
         raise BoardError(f"--hub: {e}") from e
     place = Path(folder)
@@ -90,6 +92,15 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     except OSError as e:
         raise BoardError(f"{e.filename or folder} cannot be written: {e.strerror}; name another folder") from e
     return [str(place / file) for file in texts]
+
+
+def hub_url(hub: str) -> str:
+    """The URL that `hub` means: a host or host:port is one with `tcp://`, at the port that hubs have."""
+    if "://" not in hub:
+        hub = f"tcp://{hub}"
+    if hub.startswith("tcp://") and not hub.rpartition(":")[2].isdecimal():
+        hub = f"{hub.rstrip('/')}:{HUB_PORT}"
+    return hub
 
 
 def home_address() -> str:

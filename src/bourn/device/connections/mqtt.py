@@ -11,6 +11,7 @@ import errno
 import select
 import socket
 
+import bourn.device.mqtt_hearing  # noqa: F401 - now: MicroPython shows a second thread a module that is half loaded
 from bourn._compat.system import random_bytes
 from bourn.device.mqtt import Client
 
