@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -382,6 +383,52 @@ def test_messages_of_quality_0_and_retained_ones(tmp_path: Path) -> None:
     with mosquitto(tmp_path, port):
         asyncio.run(life())
     assert [row[3] for row in readings(tmp_path)] == [2]
+
+
+def test_two_templates_over_the_same_topics_are_two_clients(tmp_path: Path) -> None:
+    """A broker ends the older of two clients of one name, and the two would end each other for ever."""
+    port = free_port()
+    urls = [f"mqtt+json://127.0.0.1:{port}/plant/{words}" for words in ("{source}/{sensor}", "{sensor}/{source}")]
+
+    async def life() -> None:
+        async with running(tmp_path, listen_url=urls) as hub:
+            await asyncio.to_thread(say, port, ("plant/a/b", 1))
+            await true(lambda: hub.journal.rows == 2, "both have it")
+            names = [listener._name for listener in hub._listeners]  # type: ignore[attr-defined]  # of this kind
+            assert len(set(names)) == 2
+            assert [listener._connection for listener in hub._listeners] == [0, 0]  # type: ignore[attr-defined]  # same
+        async with running(tmp_path, listen_url=urls) as hub:  # and in another run they have the same names
+            assert [listener._name for listener in hub._listeners] == names  # type: ignore[attr-defined]  # same
+
+    with mosquitto(tmp_path, port):
+        asyncio.run(life())
+    assert sorted(row[0] for row in readings(tmp_path)) == ["a", "b"]
+
+
+def test_a_journal_that_cannot_be_asked_passes_no_message_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bourn.hub.connections.mqtt_json.RETRY_S", 0.05)
+    port, failures = free_port(), 2
+
+    async def life() -> None:
+        async with running(tmp_path, listen_url=url_of(port)) as hub:
+            listener, whole = listener_of(hub), hub.journal.stream
+
+            def broken(source: str, epoch: str) -> Any:
+                nonlocal failures
+                if failures:
+                    failures -= 1
+                    raise sqlite3.OperationalError("disk I/O error")
+                return whole(source, epoch)
+
+            hub.journal.stream = broken  # type: ignore[method-assign]  # the real one, made to fail
+            await asyncio.to_thread(say, port, *[("plant/a/t", {"value": i, "ts": 1}) for i in range(5)])
+            await true(lambda: hub.journal.rows == 5 and not listener._under_way, "all is stored and acknowledged")
+            assert len(hub.ingest.links) == 1 and listener.last_error is None
+            assert listener.counters["messages"] == 5
+
+    with mosquitto(tmp_path, port):
+        asyncio.run(life())
+    assert failures == 0 and [row[3] for row in readings(tmp_path)] == [0, 1, 2, 3, 4]
 
 
 def test_the_example_of_the_page(tmp_path: Path) -> None:

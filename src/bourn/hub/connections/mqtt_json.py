@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bourn.hub.connections import Invitation, MakeLink
 from bourn.hub.connections.broker import (
     MESSAGE_BYTES,
+    RETRY_S,
     begin,
     check_encrypted,
     end,
@@ -43,6 +44,9 @@ COUNTED = (  # names of what is counted, so that all of them are there from the 
     "messages", "at_most_once", "retained", "repeated", "duplicates", "held", "quarantined", "lost_sessions",
     "refused_name", "refused_taken", "refused_key", "refused_full",
 )  # fmt: skip
+
+
+_client_ids: set[str] = set()  # of this process: a broker ends the older of two clients of one name
 
 
 class _Message:
@@ -81,11 +85,11 @@ class DeviceLink(Link):
         known = ingest.sources.get(source)
         if known is not None and known.link is not None:
             raise Refusal("taken", f"{source} is connected in another way")
+        self.stream = ingest.journal.stream(source, epoch)  # first: where it cannot be asked, nothing has begun
         self.peer, self.runtime, self._listener = listener.url, "JSON", listener
         if not ingest.opened(self):
             raise Refusal("full", "there are as many links as there may be")
         self.source = source
-        self.stream = ingest.journal.stream(source, epoch)
         self.credit = 0 if ingest.pool else ingest.in_flight
         ingest.greeted(self)
 
@@ -233,14 +237,14 @@ class JsonListener:
         self.last_error: str | None = None
         self.last_refusal: str | None = None
         self.counters = Counter(dict.fromkeys(COUNTED, 0))
-        # The same name in every run, and another for every hub and topic: by it the broker keeps what this hub missed.
-        me = hashlib.sha256(f"{self._ingest.journal.hub} {template.filter}".encode()).hexdigest()[:16]
+        self._name = _client_id(f"{self._ingest.journal.hub} {template.filter}")
         self._client: Any = None
-        self._client = client = make_client(f"bourn-{me}", template.broker, clean_session=False, manual_ack=True)
+        self._client = client = make_client(self._name, template.broker, clean_session=False, manual_ack=True)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
         client.on_connect_fail = self._on_connect_fail
         begin(client, template.broker)
+        _client_ids.add(self._name)
 
     async def invite(self) -> Invitation:
         """Sensors of ours do not come this way."""
@@ -268,6 +272,7 @@ class JsonListener:
         client = self._client
         if self._closed and not self._devices and client is not None:
             self._client = None
+            _client_ids.discard(self._name)
             end(client)
 
     # -- paho's thread
@@ -329,10 +334,22 @@ class JsonListener:
             if self._closed:  # not acknowledged: it comes again
                 self._room.release()
             else:
-                self._take(message)
+                try:
+                    self._take(message)
+                except Exception as e:  # the journal cannot be asked, say: nothing is passed over, and none goes before
+                    self._messages.appendleft(message)
+                    self._trouble(why := f"{type(e).__name__}: {e}")
+                    self._scheduled = True
+                    self._loop.call_later(RETRY_S, self._take_again, why)
+                    return
+                self.counters["messages"] += 1
+
+    def _take_again(self, why: str) -> None:
+        if self.last_error == why:
+            self.last_error = None
+        self._take_waiting()
 
     def _take(self, message: _Message) -> None:
-        self.counters["messages"] += 1
         if message.qos == 0:
             self.counters["at_most_once"] += 1
         elif self._repeats(message):
@@ -415,6 +432,19 @@ class JsonListener:
             else:
                 self._refuse(message, Refusal("taken", f"{device.source} came in another way"))
         self._part()
+
+
+def _client_id(what: str) -> str:
+    """The same name in every run, another for every hub and topic: by it the broker keeps what this hub missed.
+
+    A second template for the same topics is another client, counted in the order of the listeners.
+    """
+    n = 1
+    while True:
+        digest = hashlib.sha256(f"{what} {n}".encode() if n > 1 else what.encode()).hexdigest()
+        if (name := f"bourn-{digest[:16]}") not in _client_ids:
+            return name
+        n += 1
 
 
 def open_to_others(url: str) -> bool:
