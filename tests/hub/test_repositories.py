@@ -15,6 +15,7 @@ import pytest
 from peer import Peer, running
 from repository_kinds import EPOCH, KINDS, LASTING, LIMIT_S, T0, Bench, Place, same
 
+from bourn._compat.files import Files
 from bourn.hub.repositories import Appender, RepositoryError, csv_file, make_repository, readings
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.csv_file import CsvFile, format_time
@@ -441,7 +442,7 @@ def test_a_crash_at_any_byte_leaves_no_torn_line_and_no_reading_twice(tmp_path: 
     expected, whole = bench.all(), path.read_bytes()
     bench.crash()
     saved = SqliteSpool(bench.path)
-    mark = int(saved.mark(f"csv:{path}") or 0)
+    mark = int((saved.mark(f"csv:{path}") or "0").split()[0])
     saved.close()
     assert 0 < mark < len(whole)
     shutil.copy(bench.path, tmp_path / "kept.db")
@@ -495,6 +496,65 @@ def test_a_file_that_someone_made_shorter_or_took_away(tmp_path: Path) -> None:
         assert lines(path)[0] == list(csv_file.COLUMNS)
         assert lines(path)[-1][0] == f"s:{EPOCH}:4"
         path.unlink()
+
+
+def test_a_file_that_someone_else_has_put_there_loses_no_byte(tmp_path: Path) -> None:
+    """What is behind the cursor is cut off after a crash, but only of the file that the cursor is of."""
+    path = tmp_path / "all.csv"
+    foreign = [b"my own notes, " * 100 + b"without an end", b"id,time,sensor,value\r\n" + b"a:0:1,then,b,1\r\n" * 50]
+    for i, content in enumerate(foreign):
+        for change in (0, 1):
+            bench = Bench(tmp_path / f"{i}{change}.db")
+            bench.add(CsvFile(str(path)))
+            bench.put(*range(1 + 99 * change))
+            bench.settle()
+            bench.stop()
+            path.write_bytes(content)
+            bench = Bench(tmp_path / f"{i}{change}.db")
+            bench.add(CsvFile(str(path)))
+            bench.put(4)
+            bench.settle()
+            bench.stop()
+            whole = path.read_bytes()
+            assert whole.startswith(content) and len(lines(path)[-1]) == 4
+            assert lines(path)[-1][3] == "4"
+            path.unlink()
+
+
+def test_a_new_csv_file_is_in_its_folder_before_the_cursor_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(Files, "sync_folder", lambda self, folder: synced.append(folder))
+    bench.add(CsvFile(str(tmp_path / "all.csv")))
+    assert synced == [str(tmp_path)]
+    bench.put(1)
+    bench.settle()
+    assert synced == [str(tmp_path)], "once is enough"
+
+
+def test_what_is_no_exception_of_pythons_own_kind_does_not_end_the_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library in Rust panics with something that is no Exception."""
+    monkeypatch.setattr(driver_module, "BACKOFF_S", (0.01,))
+
+    class Panic(BaseException):
+        pass
+
+    panicky = Stubborn()
+    panicky.go_on.set()
+    panicky.failure = Panic("index out of bounds (by the test)")  # type: ignore[assignment]  # the point of it
+    driver = bench.add(panicky)
+    bench.put(1)
+    end = time.monotonic() + LIMIT_S
+    while not driver.retries:
+        assert time.monotonic() < end and driver.alive
+        time.sleep(0.005)
+    assert "Panic: index out of bounds" in (driver.last_error or "")
+    panicky.failure = None
+    bench.settle()
+    assert same("list", panicky.got, bench.all())
 
 
 def test_a_full_disk_under_a_csv_file(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """A CSV file that has no torn line and no reading twice, also after a crash.
 
 The cursor is the file's length, kept in the journal together with the place it stands for: on opening, what was
-written behind it is cut off, and the journal gives it again.
+written behind it is cut off, and the journal gives it again. With it goes the CRC of what stands before: of a file that
+somebody else has put there nothing is cut off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -21,6 +23,7 @@ from bourn.spool.sqlite import Entry, encode_value
 
 COLUMNS = ("id", "time", "sensor", "value")
 _HEADER = (",".join(COLUMNS) + "\r\n").encode()
+TAIL = 4096  # bytes before the cursor by which the file is known again
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
@@ -58,23 +61,26 @@ class CsvFile:
         self.url = f"csv:{path}"
         self._file: BinaryIO | None = None
         self._length = 0
+        self._tail = b""
 
     def open(self, mark: str | None) -> None:
         """Cut off what no acknowledgement covers, and write the header into a new file. OSError."""
         self.close()
         file = self._file = open(self.path, "ab")  # noqa: SIM115 - open until close()
         size = file.tell()
-        if mark is not None and int(mark) <= size:
-            file.truncate(int(mark))
-        else:  # a new file, or one that someone else made shorter or wrote into: a torn last line is ended
-            if not size or (size < len(_HEADER) and _HEADER.startswith(_end(self.path, size))):
+        if mark is not None and _is_of(self.path, size, mark):
+            file.truncate(int(mark.split()[0]))
+        else:  # a new file, or one that someone else made shorter, wrote into or put there: a torn last line is ended
+            if not size or (size < len(_HEADER) and _HEADER.startswith(_before(self.path, size, size))):
                 if size:
                     file.truncate(0)
                 file.write(_HEADER)
-            elif _end(self.path, 1) != b"\n":
+                Files().sync_folder(os.path.dirname(os.path.abspath(self.path)))
+            elif _before(self.path, size, 1) != b"\n":
                 file.write(b"\r\n")
             file.flush()
         self._length = os.fstat(file.fileno()).st_size
+        self._tail = _before(self.path, self._length, TAIL)
 
     def write(self, entries: list[Entry]) -> str:
         """Append the readings; on disk when this returns."""
@@ -88,7 +94,8 @@ class CsvFile:
         self._file.flush()
         Files().sync(self._file)
         self._length += len(data)
-        return str(self._length)
+        self._tail = (self._tail + data)[-TAIL:]
+        return f"{self._length} {zlib.crc32(self._tail):08x}"
 
     def refuse_repeats(self, hub: str) -> None:
         """ValueError when there are readings in the file: one that came again could not be recognised."""
@@ -97,9 +104,9 @@ class CsvFile:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def read(
         self, sensor: str | None = None, since: int | None = None, until: int | None = None
@@ -116,8 +123,16 @@ class CsvFile:
                     yield row["id"], ts, row["sensor"], json.loads(row["value"])
 
 
-def _end(path: str, n: int) -> bytes:
-    """The last `n` bytes of a file."""
+def _before(path: str, place: int, n: int) -> bytes:
+    """At most `n` bytes of a file, up to the place."""
     with open(path, "rb") as file:
-        file.seek(-n, os.SEEK_END)
-        return file.read(n)
+        file.seek(max(0, place - n))
+        return file.read(min(n, place))
+
+
+def _is_of(path: str, size: int, mark: str) -> bool:
+    """True if what `write` said of the file is true of this one."""
+    length, *crc = mark.split()
+    if int(length) > size:
+        return False
+    return not crc or f"{zlib.crc32(_before(path, int(length), TAIL)):08x}" == crc[0]

@@ -166,8 +166,8 @@ class Driver:
                     self._tell(logging.WARNING, "repository_recovered", "goes on")
                 failures = 0
                 self.last_error = None
-            except Exception as e:  # the edge of a thread: it is told, and tried again
-                self._failed(e, first=not failures)
+            except BaseException as e:  # the edge of a thread (a library in Rust panics with no Exception): it is told,
+                self._failed(e, first=not failures)  # and tried again
                 pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
                 failures += 1
             else:
@@ -177,7 +177,7 @@ class Driver:
                     self._wait()
         try:
             self.repository.close()
-        except Exception as e:  # the edge of a thread: whoever stopped it looks here
+        except BaseException as e:  # the edge of a thread: whoever stopped it looks here
             self.last_error = redact(f"{type(e).__name__}: {e}")
 
     def _collect(self) -> bool:
@@ -222,7 +222,7 @@ class Driver:
         rest = self._batch_since + self._batch_age_s - self._clock() if self._batch else None
         self._journal.wait(self._follower.at, self._stop.is_set, rest)
 
-    def _failed(self, e: Exception, first: bool = True) -> None:
+    def _failed(self, e: BaseException, first: bool = True) -> None:
         self.last_error = redact(str(e) if isinstance(e, Unreachable) else f"{type(e).__name__}: {e}")
         self.retries += 1
         if first:
