@@ -36,7 +36,7 @@ def added(before: dict[str, Any] | None, report: dict[str, Any]) -> dict[str, An
     if before is None:
         return report
     return {
-        key: value + before[key] if isinstance(value, int) and key != "waiting" else value
+        key: value + before.get(key, 0) if isinstance(value, int) and key != "waiting" else value
         for key, value in report.items()
     }
 
@@ -72,7 +72,10 @@ class NodeProcess:
 
     async def start(self) -> None:
         """Start the process. ConfigError when its interpreter cannot be run."""
-        await self._spawn()
+        try:
+            await self._spawn()
+        except OSError as e:
+            raise ConfigError(f"sensor {self.settings['source']} cannot be started: {e.strerror or e}") from e
         self._task = asyncio.create_task(self._watch(), name=f"node-{self.settings['source']}")
 
     async def stop(self) -> None:
@@ -97,7 +100,7 @@ class NodeProcess:
         invitation = await self._invite()
         try:
             self._process = await self._started(invitation)
-        except OSError as e:
+        except (FileNotFoundError, PermissionError) as e:
             raise ConfigError(
                 f"the interpreter {self._interpreter} cannot be run: {e.strerror}; see --micropython"
             ) from e
@@ -148,7 +151,7 @@ class NodeProcess:
             said, complained = await asyncio.gather(_tail(self._process.stdout), self._listen(self._process.stderr))
             status = await self._process.wait()
             if said and status in {0, LINK_ENDED}:
-                self.report = added(self.report, json.loads(said.splitlines()[-1]))
+                self._take_report(said.splitlines()[-1])
             if self._stopping.is_set():
                 return
             reason = complained.removeprefix("bourn node: ") or f"status {status}"
@@ -156,15 +159,35 @@ class NodeProcess:
                 self._broken(f"sensor {self.settings['source']}: {reason}")
                 return
             self._told(f"sensor {self.settings['source']} ended ({reason}); starting it again")
+            if not await self._started_again():
+                return
+
+    async def _started_again(self) -> bool:
+        """After a pause, and as often as it takes: descriptors or memory may be wanting. False: it is not to be."""
+        while True:
             try:
                 await asyncio.wait_for(self._stopping.wait(), RESTART_S)
-                return
+                return False
             except TimeoutError:
-                try:
-                    await self._spawn()
-                except ConfigError as e:
-                    self._broken(str(e))
-                    return
+                pass
+            try:
+                await self._spawn()
+                return True
+            except ConfigError as e:
+                self._broken(str(e))
+                return False
+            except OSError as e:
+                self._told(f"sensor {self.settings['source']} cannot be started: {e}; trying again")
+
+    def _take_report(self, line: str) -> None:
+        try:
+            report = json.loads(line)
+        except ValueError:
+            report = None
+        if isinstance(report, dict):
+            self.report = added(self.report, report)
+        else:
+            self._told(f"sensor {self.settings['source']} gave no report at its end, but {line[:80]!r}")
 
 
 def _arguments(settings: dict[str, Any]) -> list[str]:

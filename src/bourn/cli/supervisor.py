@@ -80,7 +80,10 @@ class Supervisor:
         except TimeoutError:
             self._stop.set()
         finally:
-            await asyncio.gather(*[node.stop() for node in self._nodes])
+            ended = await asyncio.gather(*[node.stop() for node in self._nodes], return_exceptions=True)
+            for node, e in zip(self._nodes, ended, strict=True):
+                if e is not None:  # whatever it is, the hub is stopped in order
+                    _say(f"sensor {node.settings['source']}: {e or type(e).__name__}")
             if self._hub:
                 await self._hub.stop()
         self._say_goodbye()

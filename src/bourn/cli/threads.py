@@ -60,7 +60,13 @@ class ThreadNode:
         source = self.settings["source"]
         while not self._stopping.is_set():
             ended = asyncio.get_running_loop().create_future()
-            settings = {**self.settings, "hub": (await self._invite()).url}
+            try:
+                settings = {**self.settings, "hub": (await self._invite()).url}
+            except OSError as e:
+                self._told(f"sensor {source} cannot be started: {e}; trying again")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), RESTART_S)
+                continue
             threading.Thread(target=self._run, args=(settings, ended), name=f"sensor-{source}", daemon=True).start()
             try:
                 report, reason = await ended
