@@ -19,6 +19,7 @@ PROGRAMS = (
         "the live page in a real browser",
     ),
     ("mosquitto", ("mosquitto",), "the MQTT adapters against a real broker"),
+    ("influxdb", ("influxd",), "the InfluxDB adapters against a real server"),
     ("postgresql", ("pg_ctlcluster", "initdb"), "the PostgreSQL adapters against a real server"),
     (
         f"libpython{sys.version_info[0]}.{sys.version_info[1]}-testsuite",

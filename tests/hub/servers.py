@@ -17,6 +17,7 @@ import tempfile
 import time
 from email.utils import formatdate
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -85,6 +86,41 @@ def nats_server(folder, port, *lines):
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextlib.contextmanager
+def influxdb(folder, database="test"):
+    """InfluxDB 1 with that database; gives its address."""
+    program = shutil.which("influxd") or shutil.which("influxd", path="/usr/bin:/usr/sbin:/usr/local/bin")
+    if program is None:
+        missing("influxd (apt install influxdb)")
+    port, folder = free_port(), Path(folder)
+    config = folder / "influxdb.conf"
+    config.write_text(
+        f"""reporting-disabled = true
+bind-address = "127.0.0.1:{free_port()}"
+[meta]
+dir = "{folder / "meta"}"
+[data]
+dir = "{folder / "data"}"
+wal-dir = "{folder / "wal"}"
+[http]
+bind-address = "127.0.0.1:{port}"
+[monitor]
+store-enabled = false
+"""
+    )
+    process = subprocess.Popen([program, "-config", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
+        link.request("POST", "/query?" + urlencode({"q": f"CREATE DATABASE {database}"}))
+        assert link.getresponse().status == 200
+        link.close()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
-from servers import free_port, mosquitto, postgresql
+from servers import free_port, influxdb, mosquitto, postgresql
 
 from bourn.thingflow.base import InputThing, Scheduler, SensorEvent, from_list
 
@@ -119,8 +119,15 @@ def test_influxdb(monkeypatch):
 
     shape = namedtuple("Shape", "series_name fields tags")("lux", ["val"], ["sensor_id"])
     writer = influxdb.InfluxDBWriter(shape, generate_timestamp=False)
-    assert writer._to_line(EVENTS[1]) == "lux,sensor_id=1 val=0.25 1700000001500"
-    assert influxdb.InfluxDBWriter(shape)._to_line(EVENTS[1]) == "lux,sensor_id=1 val=0.25"
+    taken = []
+    writer.writer.on_next = taken.append
+    writer.on_next(EVENTS[1])
+    assert writer._to_line(taken[0]) == "lux,sensor_id=1 val=0.25 1700000001500000000"
+    writer = influxdb.InfluxDBWriter(shape)
+    writer._wall_ns, writer.writer.on_next = (lambda: 7), taken.append
+    writer.on_next(EVENTS[1])
+    writer.on_next(EVENTS[1])
+    assert [writer._to_line(one) for one in taken[1:]] == [f"lux,sensor_id=1 val=0.25 {ns}" for ns in (7, 8)]
     for wrong in ({"msg_format": shape, "use_udp": True}, {"msg_format": object()}):
         with pytest.raises(ValueError, match=r"UDP|msg_format"):
             influxdb.InfluxDBWriter(**wrong)
@@ -155,6 +162,34 @@ def test_influxdb(monkeypatch):
     reader.connect(collect)
     reader._observe()
     assert "no such thing" in str(collect.end)
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_influxdb_itself(tmp_path, generated):
+    """A real server: every event is a point of its own, whoever says when it was."""
+    from bourn.thingflow.adapters import influxdb as ours
+
+    shape = namedtuple("Shape", "series_name fields tags")("lux", ["val"], ["sensor_id"])
+    with influxdb(tmp_path, "thingflow") as url:
+        port = int(url.rpartition(":")[2])
+        writer = ours.InfluxDBWriter(shape, generate_timestamp=generated, port=port)
+        for event in EVENTS * (20 if generated else 1):
+            writer.on_next(event)
+        writer.on_completed()
+        assert writer.writer.rejected == 0 and writer.writer.failures == 0
+        reader, collect = ours.InfluxDBReader("SELECT val, sensor_id FROM lux", port=port), Collect()
+        reader.connect(collect)
+        while not collect.end:
+            reader._observe()
+        assert collect.end == "completed"
+        points = [(int(point["sensor_id"]), point["val"]) for point in collect.events]
+        assert sorted(points) == sorted((e.sensor_id, e.val) for e in EVENTS * (20 if generated else 1))
+        if not generated:
+            assert points == [(e.sensor_id, e.val) for e in EVENTS]
+        reader, collect = ours.InfluxDBReader("SELECT nonsense", port=port), Collect()
+        reader.connect(collect)
+        reader._observe()
+        assert "InfluxDB says" in str(collect.end)
 
 
 def test_pandas(scheduler):

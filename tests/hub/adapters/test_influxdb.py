@@ -1,12 +1,17 @@
 """The InfluxDB writer, against a small server that parses the line protocol by its own rules."""
 
+import json
+import random
+import re
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from servers import influxdb
 
 from bourn import SensorEvent
 from bourn.hub.adapters.influxdb import InfluxWriter, format_line
@@ -92,7 +97,7 @@ def server():
             status = owner.answers.pop(0) if owner.answers else 204
             if status == 204:
                 points = parse_lines(body)
-                if any(fields.get("val") == "poison" for _, _, fields, _ in points):
+                if any(fields.get("val_text") == "poison" for _, _, fields, _ in points):
                     status = 400
                 else:
                     owner.points += points
@@ -129,10 +134,9 @@ def test_readings_arrive_as_points(server):
     values = [1, -2.5, True, 'say "hi" \\', "a,b = c", "two\nlines", {"x": 1, "y z": False}]
     events = [SensorEvent("s 1,=é", 1000 + i, val) for i, val in enumerate(values)]
     writer = write(server.url, events, batch_events=3)
-    wanted = [
-        ("reading", {"sensor": "s 1,=é"}, v if isinstance(v, dict) else {"val": v}, 1000 + i)
-        for i, v in enumerate(values)
-    ]
+    fields = [{"val": 1}, {"val": -2.5}, {"val_bool": True}, *({"val_text": values[i]} for i in (3, 4, 5))]
+    fields.append({"x": 1, "y z_bool": False})
+    wanted = [("reading", {"sensor": "s 1,=é"}, found, 1000 + i) for i, found in enumerate(fields)]
     assert server.points == wanted and (writer.written, writer.rejected, writer.failures) == (7, 0, 0)
     path, query, headers = server.requests[0]
     assert (path, query) == ("/write", {"db": ["db"], "precision": ["ms"]})
@@ -170,22 +174,97 @@ def test_options_are_checked(url, options):
         InfluxWriter(url, **options)
 
 
+PLAIN = st.text(st.characters(exclude_characters='\r\n\0\\"', codec="utf-8"), min_size=1, max_size=8)
 NAMES = st.text(st.characters(exclude_characters="\r\n\0\\", codec="utf-8"), min_size=1, max_size=8)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 FIELDS = st.one_of(st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**53), 2**53), TEXTS)
 
 
-TAGS = st.dictionaries(NAMES, NAMES, max_size=3)
+TAGS = st.dictionaries(PLAIN, PLAIN, max_size=3)
 
 
-@given(NAMES, TAGS, st.dictionaries(NAMES, FIELDS, min_size=1), st.integers(0, 2**62))
+@given(NAMES, TAGS, st.dictionaries(PLAIN, FIELDS, min_size=1), st.integers(0, 2**62))
 def test_every_line_can_be_read_back(measurement, tags, fields, ts):
     line = format_line(measurement, tags, fields, ts)
     point = (measurement, tags, fields, ts)
     assert parse_lines(line + "\n" + line) == [point, point]
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "a\\", "a\0"])
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory):
+    """A real InfluxDB 1, for the module."""
+    with influxdb(tmp_path_factory.mktemp("influxdb")) as url:
+        yield url
+
+
+def ask(url, query):
+    """The series that the server answers with."""
+    with urllib.request.urlopen(f"{url}/query?" + urlencode({"db": "test", "epoch": "ms", "q": query})) as answer:
+        return json.load(answer)["results"][0].get("series", [])
+
+
+def test_the_real_server_keeps_every_kind_of_value_of_every_sensor(influx):
+    """Also where one sensor has numbers, another texts: a field has one type there, and refuses the others."""
+    values = [1, -2.5, True, 'say "hi" \\', "a,b = c", "two\nlines", "ünï", [1, "x"], {"x": 1, "y z": False, "x=": "t"}]
+    events = [SensorEvent(f"s{i},=é {i}", 1_700_000_000_000 + i, val) for i, val in enumerate(values)]
+    events += [
+        SensorEvent("s0,=é 0", 1_700_000_001_000, "a text where a number was"),
+        SensorEvent("x", 5, float("nan")),
+    ]
+    writer = write(influx, events, database="test", batch_events=4)
+    assert (writer.written, writer.rejected, writer.failures) == (10, 1, 0), writer.last_error
+    found = {}
+    for series in ask(influx, "SELECT * FROM reading GROUP BY sensor"):
+        for row in series["values"]:
+            fields = dict(zip(series["columns"], row, strict=True))
+            ts = fields.pop("time")
+            found[series["tags"]["sensor"], ts] = {n: v for n, v in fields.items() if v is not None}
+    for event in events[:-1]:
+        got = found.pop((event.sensor_id, event.ts))
+        val = event.val if isinstance(event.val, dict) else {"val": event.val}
+        texts = {name: str(v) if isinstance(v, list) else v for name, v in val.items()}
+        assert {name.removesuffix("_text").removesuffix("_bool"): v for name, v in got.items()} == texts
+    assert not found
+
+
+def test_the_real_server_reads_the_lines_as_we_do(influx, seed):
+    """Names and texts of the characters that have a meaning somewhere: what comes back is what was written."""
+    rng, wanted, lines = random.Random(seed), {}, []
+
+    def text(letters, most=6):
+        return "".join(rng.choice(letters) for _ in range(rng.randint(1, most)))
+
+    while len(lines) < 300:
+        names = text('ab ,=\\"é'), text("ab ,=\\"), text('ab ,=\\"'), text('ab ,=\\"')
+        field = rng.choice([("n", rng.random()), ("b", True), ("t", text('ab ,=\\"\nü', 12))])
+        point = (
+            "m" + names[0] + "z",
+            {"t" + names[1] + "z": "v" + names[2] + "z"},
+            {field[0] + names[3] + "z": field[1]},
+        )
+        ts = len(lines) + 1
+        try:
+            lines.append(format_line(*point, ts))
+        except ValueError:
+            unsayable = re.search(r'\\[,= "]', names[0] + "z" + names[3]) or '"' in names[3]
+            assert unsayable or ("\n" in str(field[1]) and '"' in names[2])
+            continue
+        wanted[ts] = point
+    # A quote in a tag joins a line with the next for the server, which refuses both; the writer then sends each alone.
+    writer = write(influx, lines, database="test", to_line=str)
+    assert (writer.written, writer.rejected) == (300, 0), writer.last_error
+    found = {}
+    for series in ask(influx, "SELECT * FROM /^m/ WHERE time < 1000ms GROUP BY *"):
+        for row in series["values"]:
+            fields = {n: v for n, v in zip(series["columns"], row, strict=True) if v is not None}
+            tags = {n: v for n, v in series["tags"].items() if v}
+            found[fields.pop("time")] = (series["name"], tags, fields)
+    for ts, point in wanted.items():
+        assert found[ts] == point, lines[ts - 1]
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\\", "a\0", "a\\,b", "a\\ b", "a\\=b", 'a\\"b'])
 def test_a_name_that_the_protocol_cannot_say_is_refused(name):
-    with pytest.raises(ValueError, match="not for InfluxDB"):
-        format_line(name, {}, {"v": 1}, 0)
+    for measurement, field in ((name, "v"), ("m", name), ("m", 'a"b')):
+        with pytest.raises(ValueError, match="not for InfluxDB"):
+            format_line(measurement, {}, {field: 1}, 0)

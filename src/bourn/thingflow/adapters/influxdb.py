@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import ssl as tls
+import time
 from urllib.parse import urlencode
 
 from bourn.hub.adapters.influxdb import InfluxWriter, connect, format_line
@@ -22,7 +23,8 @@ class InfluxDBWriter(InputThing):
     """Writes attributes of events: `msg_format` has `series_name`, `fields` and `tags` (lists of their names).
 
     In batches of up to `bulk_size`, from a thread, with the bounds and counters of `bourn.hub.adapters.batches`. The
-    time is the event's `ts` in seconds where `generate_timestamp` is False, else the server's.
+    time is the event's `ts` in seconds where `generate_timestamp` is False, else when it came: the server would give
+    all points of a batch one time, and keep the last of those that have the same tags.
     """
 
     def __init__(
@@ -55,23 +57,30 @@ class InfluxDBWriter(InputThing):
             username=username,
             password=password,
             to_line=self._to_line,
+            precision="ns",
             tls=_context(verify_ssl) if ssl else None,
             batch_events=bulk_size,
         )
+        self._wall_ns = time.time_ns
+        self._last_ns = 0
 
-    def _to_line(self, x):
+    def _to_line(self, item):
+        x, ns = item
         wanted = self.msg_format
-        stamped = not self.generate_timestamp and hasattr(x, "ts")
         return format_line(
             wanted.series_name,
             {name: getattr(x, name) for name in wanted.tags},
             {name: getattr(x, name) for name in wanted.fields},
-            round(x.ts * 1000) if stamped else None,
+            ns,
         )
 
     def on_next(self, msg):
         """Write `msg`."""
-        self.writer.on_next(msg)
+        if not self.generate_timestamp and hasattr(msg, "ts"):
+            ns = round(msg.ts * 1000) * 1_000_000
+        else:
+            ns = self._last_ns = max(self._wall_ns(), self._last_ns + 1)  # no two at one time, whatever the clock does
+        self.writer.on_next((msg, ns))
 
     def on_error(self, e):
         """Write what waits."""
