@@ -64,6 +64,7 @@ if options.core:
             "spool/follower.py",
             "spool/ram.py",
             "spool/segment_file.py",
+            "spool/segment_gap.py",
             "spool/segments.py",
             "spool/timed.py",
             "things.py",

@@ -11,16 +11,17 @@ import json
 import struct
 from binascii import crc32
 
+from bourn._compat import const
 from bourn.spool import Gap
 
 MAGIC = b"BRN1"
 _HEADER = ">4s8sQ"
-HEADER_BYTES = 24
-RECORD_BYTES = 9  # what a record takes beside its JSON
-MAX_RECORD = 65536 - 256  # bytes of one record as JSON: it has to fit a wire frame
-BLOCK = 512  # bytes read at once; a longer record is read whole
-DATA = 68  # "D": the JSON is the record
-GAP = 71  # "G": the JSON is [last, reason]; such a record is alone in its file
+HEADER_BYTES = const(24)
+RECORD_BYTES = const(9)  # what a record takes beside its JSON
+MAX_RECORD = const(65536 - 256)  # bytes of one record as JSON: it has to fit a wire frame
+_BLOCK = const(512)  # bytes read at once; a longer record is read whole
+DATA = const(68)  # "D": the JSON is the record
+GAP = const(71)  # "G": the JSON is [last, reason]; such a record is alone in its file
 
 
 class Segment:
@@ -84,7 +85,7 @@ class Segment:
         file = files.open(self.path, "rb")
         try:
             file.seek(offset)
-            data = file.read(BLOCK)
+            data = file.read(_BLOCK)
             start = 0
             while at < self.next and (entries is None or len(entries) < limit):
                 body = self._record_at(data, start)
@@ -97,7 +98,7 @@ class Segment:
                     file.seek(offset)
                     start = 0
                     # no more than there is: a length that is not sound must not cost a board its memory
-                    data = file.read(max(BLOCK, min(length + RECORD_BYTES, self.size - offset)))
+                    data = file.read(max(_BLOCK, min(length + RECORD_BYTES, self.size - offset)))
                     body = self._record_at(data, start)
                     if body is None:
                         break

@@ -11,12 +11,13 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 
 import json
 
+from bourn._compat import const
 from bourn._compat.files import Files
 from bourn._compat.system import random_bytes
 from bourn.spool import POLICIES, Gap
-from bourn.spool.segment_file import DATA, GAP, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, load_place, pack_place
+from bourn.spool.segment_file import DATA, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, load_place, pack_place
 
-ENOSPC = 28  # errno, the same on every port
+_ENOSPC = const(28)  # errno, the same on every port
 COUNT_ALL = 1 << 62  # more than any file holds
 
 
@@ -70,7 +71,7 @@ class SegmentSpool:
             taken = self._room(need) and self._write(DATA, body)
         except OSError as e:
             # The disk is full before the spool is: the same policy decides.
-            if e.args[0] != ENOSPC or (self.policy == "drop_oldest" and not self._drop_oldest()):
+            if e.args[0] != _ENOSPC or (self.policy == "drop_oldest" and not self._drop_oldest()):
                 raise
             taken = self.policy == "drop_oldest" and self._write(DATA, body)
         if not taken:
@@ -153,7 +154,7 @@ class SegmentSpool:
             try:
                 self._replace(path, pack_place(self._acked))
             except OSError as e:
-                if e.args[0] != ENOSPC:
+                if e.args[0] != _ENOSPC:
                     raise  # for want of room these acks are forgotten, as by a crash
         elif "acked" in self._files.listdir(self._folder):
             self._files.remove(path)
@@ -261,7 +262,7 @@ class SegmentSpool:
         record = segment.record(kind, body)
         try:
             if self._active.write(record) != len(record):
-                raise OSError(ENOSPC, "no space left")
+                raise OSError(_ENOSPC, "no space left")
             if self._sync_each:
                 self._files.sync(self._active)
         except OSError:
@@ -277,7 +278,7 @@ class SegmentSpool:
         file = self._files.open(segment.path, "wb")
         try:
             if file.write(segment.header()) != HEADER_BYTES:
-                raise OSError(ENOSPC, "no space left")
+                raise OSError(_ENOSPC, "no space left")
             self._files.sync(file)
             self._files.sync_folder(self._folder)
         except OSError:
@@ -312,7 +313,7 @@ class SegmentSpool:
         file = self._files.open(beside, "wb")
         try:
             if file.write(data) != len(data):
-                raise OSError(ENOSPC, "no space left")
+                raise OSError(_ENOSPC, "no space left")
             self._files.sync(file)
         except OSError:
             file.close()
@@ -341,47 +342,9 @@ class SegmentSpool:
 
     def _drop_oldest(self):
         """Turn the oldest file with records into a Gap in its place; False when there is none."""
-        if self._active is not None:
-            self._close_active()
-        if self._trimmed():
-            return True
-        i = 0
-        while i < len(self._segments) and self._segments[i].gap:
-            i += 1
-        if i == len(self._segments):
-            if not self._segments:
-                return False
-            self.counters["forgotten"] += 1  # only gap files of former epochs are left: the oldest goes
-            self._remove(self._segments[0])
-            return True
-        segment = self._segments[i]
-        first = segment.first
-        if self._acked and self._acked[0] == segment.epoch:
-            first = max(first, self._acked[1] + 1)
-        dropped = segment.next - first
-        before = self._segments[i - 1] if i and self._segments[i - 1].epoch == segment.epoch else None
-        if before:
-            first = before.first  # one Gap for both
-        gap = Segment(segment.path, segment.epoch, first)
-        gap.next = segment.next
-        gap.gap = "full"
-        data = gap.header() + gap.record(GAP, json.dumps((gap.next - 1, gap.gap)).encode())
-        gap.size = len(data)
-        self.counters["dropped"] += dropped
-        try:
-            self._replace(segment.path, data)
-            self._segments[i] = gap
-        except OSError as e:
-            if e.args[0] != ENOSPC:
-                raise
-            # Not even a Gap fits: room first. If there is none even then, or the power goes between the two, only the
-            # reason is lost; that records are missing still shows, since the next file's first number is higher.
-            self._remove(segment)
-            self._replace(segment.path, data)
-            self._segments.insert(i, gap)
-        if before:
-            self._remove(before)
-        return True
+        from bourn.spool.segment_gap import drop_oldest
+
+        return drop_oldest(self)
 
     def _remove(self, segment):
         self._files.remove(segment.path)
