@@ -16,7 +16,7 @@ from recordings import source_bytes
 from bourn.hub.recorder.backoff import Backoff
 from bourn.hub.recorder.form import LINES, pcm, raw
 from bourn.hub.recorder.keeper import Limits
-from bourn.hub.recorder.monitor import Monitor, UnknownRecording
+from bourn.hub.recorder.monitor import Monitor, UnknownRecording, _brief_error
 from bourn.hub.recorder.recording import Recording, Settings, ask
 from bourn.hub.recorder.store import Failure
 from bourn.hub.recorder.uploader import Rules
@@ -147,6 +147,14 @@ def test_a_refusal_that_lasts_parked_files_and_lost_frames_are_alarms(opened):
     assert seen["state"] == "alarm"
     texts = " ".join(one["text"] for one in seen["alarms"])
     assert "1 file parked" in texts and "403 Forbidden" in texts
+    assert (
+        _brief_error(
+            "The operation lacked the necessary privileges to complete for path p/n/x.zst: Error performing PUT "
+            "http://127.0.0.1:9/bucket/p/n/x.zst in 8.1ms - Server returned non-2xx status code: 403 Forbidden: <Error>"
+            "<Code>AccessDenied</Code></Error>"
+        )
+        == "The operation lacked the necessary privileges to complete: PUT: 403 Forbidden (AccessDenied)"
+    )
     full = opened("full", raw(4), 1000, max_bytes=90_000, limits=Limits("stop_recording"))
     full.start()
     full.recorder.write(bytes(40_000))

@@ -31,7 +31,7 @@ class Played:
         try:
             _, first, end, content = frames_in(name, data)
         except Exception:
-            return True  # truncated or with a wrong byte by the server's own fault: it will come again
+            return False  # truncated or with a wrong byte by the server's own fault: read back, and sent again
         with self._lock:
             self.sums[first, end] = hashlib.sha256(content).hexdigest()
         return True

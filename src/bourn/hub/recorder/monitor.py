@@ -26,7 +26,7 @@ from bourn.hub.recorder.recording import ask
 PERIOD_S = 0.4
 BUSY = 20
 AWAY_S = 5.0  # after which whoever looks sees a picture that has to be filled anew; that is not counted
-RECENT = 12  # files told of, the newest
+RECENT = 8  # files told of, the newest
 RATE_S = 2.0  # over which frames a second are counted
 FOLDERS = 32  # watched at once
 COUNTED = (
@@ -313,6 +313,7 @@ def _brief_error(text: str | None) -> str | None:
     if not text:
         return None
     brief = re.sub(r"Error performing (\w+) \S+ in \S+ - (Server returned non-2xx status code: )?", r"\1: ", text)
+    brief = re.sub(r" for path \S+:", ":", brief)
     code = re.search(r"<Code>(\w+)</Code>", brief)
     return brief.partition("<")[0].rstrip(": ") + (f" ({code[1]})" if code else "") or text
 

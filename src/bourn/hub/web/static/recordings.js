@@ -265,7 +265,7 @@ function showDisk(part, { disk, states, policy }) {
     });
 }
 
-function showUploads(part, { uploads, now }) {
+function showUploads(part, { uploads, alarms, now }) {
   put(part.to, uploads.to ?? "none: recordings stay here");
   const sending = uploads.progress;
   part.progress.hidden = !sending;
@@ -284,7 +284,7 @@ function showUploads(part, { uploads, now }) {
   put(part.waits, said.join(" · "));
   part.waits.hidden = !said.length;
   put(part.error, uploads.error ?? "");
-  part.error.hidden = !uploads.error;
+  part.error.hidden = !uploads.error || alarms.some((one) => one.text.includes(uploads.error)); // once is enough
 }
 
 function showFacts(part, recording) {
