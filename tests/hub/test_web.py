@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import re
 import signal
 import socket
 import time
@@ -234,9 +235,15 @@ def test_the_page_has_no_inline_code_and_loads_nothing_from_elsewhere(visitor: h
     page = visitor.get("/", headers=BEARER).text
     for word in ("<style", "style=", "onclick", "onload", "javascript:", "http://", "https://"):
         assert word not in page
-    script = visitor.get("/static/page.js", headers=BEARER).text
-    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://"):
-        assert word not in script
+    own = visitor.get("/static/recorder.html", headers=BEARER).text
+    for word in ("<style", "style=", "onclick", "onload", "javascript:", "http://", "https://"):
+        assert word not in own
+    scripts = set(re.findall(r"/static/(\w+\.js)", page + own))
+    assert {"page.js", "parts.js", "recordings.js"} <= scripts
+    for name in scripts:
+        script = visitor.get(f"/static/{name}", headers=BEARER).text
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://"):
+            assert word not in script, name
 
 
 @pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/status", "/healthz", "/nothing"])
