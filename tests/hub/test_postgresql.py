@@ -176,6 +176,41 @@ def test_the_short_way_is_left_for_what_is_there_already_and_taken_again(place: 
     other.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP VIEW {t}_view; ALTER TABLE {t} ALTER val TYPE jsonb",
+        "ALTER TABLE {t} ALTER seq TYPE integer",
+        "ALTER TABLE {t} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON {t} USING (true)",
+    ],
+)
+def test_a_table_that_its_owner_has_changed(
+    tmp_path: Path, request: pytest.FixtureRequest, bench: Bench, change: str
+) -> None:
+    """What COPY cannot do with it goes the long way, for as long as the connection lasts; nothing is put aside."""
+    place = Place(tmp_path, request)
+    import psycopg
+
+    with psycopg.connect(place.postgres.conninfo, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS plain")
+        connection.execute("CREATE ROLE plain LOGIN")
+        connection.execute("GRANT CREATE, USAGE ON SCHEMA public TO plain")
+        url = f"{place.postgres.url.replace('bourn@', 'plain@')}?table={place.table}"
+        repository = PostgreSQL(url)
+        driver = bench.add(repository)
+        if "seq" in change:
+            connection.execute(f"DROP VIEW IF EXISTS {place.table}_view")
+        connection.execute(change.format(t=place.table))
+        for i in range(4):
+            bench.put(i, {"a": [i, 0.5]})
+            bench.settle()
+        assert (driver.retries, repository.rejected, repository._short) == (0, 0, False)
+        assert by_source(list(repository.read())) == by_source(bench.all())
+        bench.stop()
+        connection.execute("DROP OWNED BY plain")
+        connection.execute("DROP ROLE plain")
+
+
 @pytest.mark.parametrize("before", [0, 3])
 def test_what_it_cannot_hold_is_put_aside_and_blocks_nothing(
     bench: Bench, place: Place, repository: PostgreSQL, before: int

@@ -105,6 +105,7 @@ class PostgreSQL:
         self._connection: Any = None
         self._hub = ""
         self._new = False  # what comes is not in the table: the batch before was all new, and so was every one since
+        self._short = True  # the table takes binary COPY: it is as it was made here
         self.rejected = 0
         parts = self.table.split(".")
         if not all(parts) or len(parts) > 2:
@@ -128,7 +129,7 @@ class PostgreSQL:
         self.close()
         connection = self._connect()
         self._connection = connection
-        self._new = False
+        self._new, self._short = False, True
         try:
             with connection.transaction():
                 connection.execute("SET TIME ZONE 'UTC'")
@@ -230,13 +231,20 @@ class PostgreSQL:
             connection.execute("SELECT create_hypertable(%s::regclass, 'time')", (quoted,))
 
     def _store_new(self, entries: list[Entry], place: int) -> None:
-        """Store, the shorter way where all of it seems to be new."""
+        """Store, the shorter way where all of it seems to be new and the table takes it so."""
+        refused: Exception | None = None
         if self._new:
             try:
                 return self._store(entries, place)
-            except self._psycopg.errors.UniqueViolation:
-                self._new = False  # another hub had some of it, or the journal was restored
-        return self._store(entries, place)
+            except self._psycopg.DatabaseError as e:
+                self._new = False
+                if self._connection.closed:
+                    raise
+                refused = e
+        self._store(entries, place)  # what is wrong with the readings is so in this way, too
+        if refused is not None and not isinstance(refused, self._psycopg.errors.UniqueViolation):
+            self._short = self._new = False  # somebody has changed a column's type, or guards its rows
+        return None
 
     def _store(self, entries: list[Entry], place: int | None) -> None:
         rows, gaps, odd = _sorted_out(entries)
@@ -249,7 +257,7 @@ class PostgreSQL:
                         copy.write(piece)
                 if not new:
                     found = self._run(_INSERT)
-                    new = place is not None and found.rowcount == len(rows)
+                    new = self._short and place is not None and found.rowcount == len(rows)
             if gaps:
                 query = sql("INSERT INTO {gap} VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING").format(**self._names)
                 cursor.executemany(query, gaps)
