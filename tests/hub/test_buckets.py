@@ -100,7 +100,7 @@ def test_retry_after_is_honoured(make, remote):
     remote.proxy.plan = lambda method, path: "503" if busy[0] else None
     fill(recording, 2)
     recording.uploader.run_pass()
-    assert remote.proxy.methods() == ["PUT", "HEAD"]  # the second one reads the header
+    assert remote.proxy.methods()[-2:] == ["PUT", "HEAD"]  # the second one reads the header
     assert 777_000 <= recording.uploader.wait_ms() <= 777_000 * 1.1 + 1
     assert not recording.catalogue.meta("pause")["permanent"]
     busy[0] = False
@@ -175,26 +175,24 @@ def test_what_proves_that_it_is_there(remote, tmp_path):
         remote.proxy.plan = lambda *_: None
 
 
-@pytest.mark.parametrize(
-    "etag", ['"d41d8cd98f00b204e9800998ecf8427e"', '"7fc8f92280ac3c975f300cb64412c16f-3"', '"CJD="']
-)
-def test_an_etag_that_only_looks_like_a_sum(remote, tmp_path, etag):
+def test_an_etag_that_only_looks_like_a_sum(remote, tmp_path):
     """S3 with a KMS key and Google's objects of parts have such; the bytes decide."""
-    data = source_bytes(0, 12_000_000, 1)
+    data = source_bytes(0, 6_000_000, 1)
     (tmp_path / "f").write_bytes(data)
-    remote.proxy.etag = etag
+    looks = {"s3": '"d41d8cd98f00b204e9800998ecf8427e"', "gs": '"7fc8f92280ac3c975f300cb64412c16f-2"', "az": '"0x8D"'}
+    remote.proxy.etag = looks[remote.kind]
     store = ObjectStore(remote.url(), 5 << 20)
-    assert store.upload(str(tmp_path / "f"), "n/f", lambda n: None, sha256(data), False) == etag
+    assert store.upload(str(tmp_path / "f"), "n/f", lambda n: None, sha256(data), False) == remote.proxy.etag
     assert remote.proxy.methods()[-1] == "GET"
 
 
 def test_a_large_recording_goes_in_parts(make, remote, seed):
     clock = ManualClock()
-    recording = make(remote, clock, seed=seed, part_bytes=5 << 20, frames=3_000_000, max_bytes=100_000_000)
+    recording = make(remote, clock, seed=seed, part_bytes=5 << 20, frames=1_500_000, max_bytes=100_000_000)
     fill(recording, 1, seed)
     work_off(recording, clock)
     [(name, data)] = remote.objects().items()
-    assert frames_in(name, data)[3] == source_bytes(0, 3_000_000, 4, seed)
+    assert frames_in(name, data)[3] == source_bytes(0, 1_500_000, 4, seed)
     assert recording.uploader.failures == 0
 
 
