@@ -16,14 +16,14 @@ from peer import Peer, running
 from repository_kinds import EPOCH, KINDS, LASTING, LIMIT_S, T0, Bench, Place, same
 
 from bourn._compat.files import Files
-from bourn.hub.repositories import Appender, RepositoryError, csv_file, make_repository, readings
+from bourn.hub.repositories import Appender, RepositoryError, csv_file, make_repository, readings, sqlite_file
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.csv_file import CsvFile, format_time
 from bourn.hub.repositories.driver import Driver
 from bourn.hub.repositories.memory import Memory
 from bourn.hub.repositories.screen import LINES, Screen
 from bourn.spool import Gap
-from bourn.spool.sqlite import Entry, SqliteSpool
+from bourn.spool.sqlite import Entry, SqliteSpool, Stream
 
 VALUES = [
     1,
@@ -521,6 +521,31 @@ def test_a_file_that_someone_else_has_put_there_loses_no_byte(tmp_path: Path) ->
             path.unlink()
 
 
+def test_what_a_cursor_covers_is_on_the_medium(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut leaves of a file what was synced, and of a database what FULL promises."""
+    path = tmp_path / "all.csv"
+    durable = 0
+    sync = Files.sync
+
+    def synced(self: Files, file: Any) -> None:
+        nonlocal durable
+        sync(self, file)
+        durable = path.stat().st_size
+
+    monkeypatch.setattr(Files, "sync", synced)
+    repository = CsvFile(str(path))
+    bench.add(repository)
+    for i in range(5):
+        bench.put(i)
+        bench.settle()
+        assert int((bench.spool.mark(repository.url) or "0").split()[0]) == durable == path.stat().st_size
+    database = sqlite_file.SqliteFile(str(tmp_path / "other.db"))
+    bench.add(database)
+    assert database._db is not None
+    assert database._db.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+    assert database._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_a_new_csv_file_is_in_its_folder_before_the_cursor_says_so(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -596,6 +621,36 @@ def test_a_full_disk_under_a_csv_file(bench: Bench, tmp_path: Path, monkeypatch:
     bench.settle()
     assert full == 0
     assert list(repository.read()) == bench.all()
+
+
+# -- the database beside the journal
+
+
+def test_epochs_cost_a_database_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that wakes every five minutes begins a hundred thousand epochs a year."""
+    monkeypatch.setattr(sqlite_file, "KNOWN_STREAMS", 10)
+    repository = sqlite_file.SqliteFile(str(tmp_path / "other.db"))
+    place = 0
+
+    def entries() -> list[Entry]:
+        nonlocal place
+        place += 3
+        streams = [Stream(0, "s", f"{n % 40:016x}", 0) for n in range(place - 3, place)]
+        return [(place - 2 + i, stream, place, "t", T0, i) for i, stream in enumerate(streams)]
+
+    repository.open(None)
+    repository.resume("hub", None)
+    for _ in range(50):
+        repository.write(entries())
+        assert len(repository._streams) <= 12
+    repository.open(None)
+    repository.resume("hub", None)
+    assert len(repository._streams) <= 12
+    repository.write(entries())
+    got = list(repository.read())
+    assert len({id for id, *_ in got}) == len(got) == 153
+    assert len({id.split(":")[1] for id, *_ in got}) == 40, "an epoch is one stream, however often it was forgotten"
+    repository.close()
 
 
 # -- the terminal, memory, and names

@@ -464,6 +464,20 @@ def test_a_migration_that_is_cut_off_leaves_the_old_journal(tmp_path: Path, monk
     spool.close()
 
 
+def test_a_transaction_that_failed_makes_nothing_younger(tmp_path: Path) -> None:
+    """When readings came is noted now and then; a note that was rolled back is made again, also where no more come."""
+    home = Home(tmp_path, keep_s=10 * DAY)
+    home.fill(5, commit=False)
+    assert home.spool.insert()
+    home.spool.commit()
+    home.spool.committed()
+    assert home.spool.insert(), "there is something to note"
+    home.spool.rollback()
+    home.days(12)
+    assert home.kept() == []
+    home.spool.close()
+
+
 # -- memory
 
 

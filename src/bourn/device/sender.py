@@ -91,7 +91,9 @@ class Sender:
         try:
             check_reading(sensor, ts, val)
             place = self.spool.append((sensor, ts, val))
-            while place is None and self.spool.policy == "block" and not self.wait(FOREVER_MS):
+            while place is None and self.spool.policy == "block" and self.state != "ended":
+                if self.wait(FOREVER_MS):
+                    break
                 place = self.spool.append((sensor, ts, val))
         except ValueError as e:
             self.counters["invalid"] += 1

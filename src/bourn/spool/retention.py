@@ -118,6 +118,7 @@ class Retention:
         # Unstepped: whatever somebody does to the wall clock while the hub runs, and never before the last mark.
         self._offset = max(clock.wall(), at or 0) - clock.now()
         self._marked_at = at
+        self._marked_before: tuple[int | None, int | None] = (self._marked, at)  # the transaction that is open
         self._mark_ms = MARK_MS if limits.keep_s is None else max(1, min(MARK_MS, int(limits.keep_s * 1000 / MARKS)))
         self._checked: int | None = None
         self._forgot = self.now()
@@ -159,9 +160,10 @@ class Retention:
 
     def mark(self, pos: int) -> None:
         """Note now and then that everything up to `pos` has come by now."""
+        self._marked_before = (self._marked, self._marked_at)
         if self._may_mark(pos):
             self._marked, self._marked_at = pos, self.now()
-            self._db.execute("INSERT OR REPLACE INTO arrival VALUES (?,?)", (pos, self._marked_at))
+            self._db.execute("INSERT OR IGNORE INTO arrival VALUES (?,?)", (pos, self._marked_at))
 
     def keep(self, removed: Removed, cursors: dict[str, int], last_pos: int, there: int, coming: int) -> None:
         """Remove what is not kept any more, at most so many rows that it is done in a moment.
@@ -269,7 +271,7 @@ class Retention:
 
     def rolled_back(self) -> None:
         """What was noted and removed in this transaction was not."""
-        self._marked_at = None
+        self._marked, self._marked_at = self._marked_before
 
     def _free(self) -> int:
         return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])

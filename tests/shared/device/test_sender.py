@@ -741,6 +741,23 @@ def test_a_full_outbox_that_blocks_gives_up_when_the_program_is_to_end():
     pair.close()
 
 
+def test_a_full_outbox_that_blocks_waits_for_no_connection_that_has_ended():
+    pair = Pair(max_bytes=1024, segment_bytes=256, policy="block")
+    pair.sender.state = "ended"  # a pipe whose hub is gone: it cannot be opened again
+    waits = []
+
+    def wait(ms):
+        waits.append(ms)
+        assert len(waits) < 10, "it waits for ever"
+        return False
+
+    pair.sender.wait = wait
+    for n in range(100):
+        pair.emit(n)
+    assert pair.spool.counters["refused"] > 0 and pair.spool.counters["appended"] > 0
+    pair.close()
+
+
 def test_a_disk_that_fails_is_counted_and_the_next_reading_tries_again():
     files = FaultyFiles()
     pair = Pair(files=files, policy="drop_newest")

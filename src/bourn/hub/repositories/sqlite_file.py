@@ -20,6 +20,7 @@ VERSION = 1
 # Rows of one INSERT. sqlite3 gives up the GIL at every step, and beside a busy loop each step waits for it: the larger
 # a statement, the fewer steps. Few sizes, so that each is compiled once.
 CHUNKS = (1000, 100, 10, 1)
+KNOWN_STREAMS = 10_000  # numbers of streams that are remembered; the others are looked up
 BUSY_S = 10.0  # another program may hold the file for so long
 
 SCHEMA = f"""
@@ -69,7 +70,7 @@ class SqliteFile:
             db.execute("PRAGMA journal_size_limit = 67108864")
             if not tables:
                 db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "COMMIT;")
-            self._streams = {(s, e): id for id, s, e in db.execute("SELECT id, source, epoch FROM stream")}
+            self._streams = {}
         except sqlite3.DatabaseError as e:
             self.close()
             if isinstance(e, sqlite3.OperationalError) and "locked" in str(e):
@@ -114,7 +115,7 @@ class SqliteFile:
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            self._streams = {(s, e): id for id, s, e in db.execute("SELECT id, source, epoch FROM stream")}
+            self._streams = {}  # some of them were only in there
             raise
 
     def close(self) -> None:
@@ -142,8 +143,11 @@ class SqliteFile:
         id = self._streams.get(key)
         if id is None:
             assert self._db is not None
-            cursor = self._db.execute("INSERT INTO stream (source, epoch) VALUES (?,?)", key)
-            id = self._streams[key] = cursor.lastrowid or 0
+            if len(self._streams) >= KNOWN_STREAMS:
+                self._streams.clear()
+            row = self._db.execute("SELECT id FROM stream WHERE source = ? AND epoch = ?", key).fetchone()
+            row = row or [self._db.execute("INSERT INTO stream (source, epoch) VALUES (?,?)", key).lastrowid]
+            id = self._streams[key] = int(row[0])
         return id
 
 
