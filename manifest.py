@@ -14,6 +14,7 @@ if options.core:
             "_compat/folders.py",
             "_compat/sockets.py",
             "_compat/system.py",
+            "_compat/threads.py",
             "_compat/tls_module.py",
             "asyncio_bridge.py",
             "batches.py",
@@ -49,6 +50,7 @@ if options.core:
             "operators/stage.py",
             "operators/stateless.py",
             "operators/statistic.py",
+            "operators/timing.py",
             "operators/transducer.py",
             "operators/value.py",
             "operators/window.py",
@@ -127,6 +129,7 @@ if options.device:
             "device/sntp.py",
             "device/thingflow.py",
             "device/wifi.py",
+            "device/wifi_station.py",
         ),
         base_path="src",
     )

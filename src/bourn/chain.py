@@ -127,41 +127,6 @@ class Chain(OutputThing):
             if self._branch and not self._goes_on(source, e):  # the source has ended, but not yet the chain
                 source._tell(self._branch, e)
 
-    def now(self):
-        """The planner's time in ms."""
-        return self._scheduler().clock.now()
-
-    def boundary(self, ms):
-        """The first time after now, in ms, at which a task of that interval is due: the end of a time window."""
-        scheduler = self._scheduler()
-        return scheduler._grid(ms, scheduler.clock.now() + 1)
-
-    def later(self, ms, function):
-        """Call `function()` under the guard in `ms` milliseconds, unless the chain is detached; returns `cancel`."""
-
-        def fire():
-            self._undo.remove(cancel)
-            self.run(function)
-
-        def forget():
-            cancel()
-            if cancel in self._undo:
-                self._undo.remove(cancel)
-
-        # not schedule_later_one_time: on a board with single precision seconds would be some ms off within a day
-        scheduler = self._scheduler()
-        cancel = scheduler._add(fire, 0, 0, scheduler.clock.now() + max(1, ms))
-        self._undo.append(cancel)
-        return forget
-
-    def _scheduler(self):
-        scheduler = self.root().scheduler
-        if scheduler is None:
-            raise RuntimeError(
-                "an operator here needs time: let a Scheduler observe the source, or set source.scheduler"
-            )
-        return scheduler
-
     # -- binding
 
     def fresh(self):

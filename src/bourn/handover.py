@@ -10,7 +10,7 @@ lock's condition, before an event can come. Who takes an event out wakes one who
 time-out, so that none can swallow what was meant for another.
 """
 
-from bourn._compat.system import threads
+from bourn._compat.threads import threads
 from bourn.ring import Ring
 from bourn.things import OutputThing
 

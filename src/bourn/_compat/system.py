@@ -8,17 +8,6 @@ def random_bytes(n):
     return urandom(n)
 
 
-def threads():
-    """The module `threading`, all of it; where there is none, or a stub, ImportError says what to do."""
-    try:
-        import threading
-
-        threading.Condition  # noqa: B018 - a 15-line threading of the public index has none
-    except (ImportError, AttributeError):
-        raise ImportError("no complete `threading` here: put Bourn's stdlib/threading.py into the board's /lib")
-    return threading
-
-
 def collect_early():
     """Let garbage be collected long before it fills the heap, where that can be said; for programs, not for modules.
 

@@ -11,7 +11,7 @@ import select
 
 import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn._compat.doorbell import Doorbell
-from bourn._compat.system import threads
+from bourn._compat.threads import threads
 from bourn.device import mqtt_packet
 from bourn.device.mqtt import Client
 

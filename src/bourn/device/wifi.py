@@ -16,11 +16,14 @@ BACKOFF_CAP_MS = 300000  # this, and of it a random half: a search by radio is t
 
 # What `status()` may say that will not be better within this attempt. Each port has numbers of its own for these names,
 # and not every port has every name.
-_REFUSALS = (
-    ("STAT_WRONG_PASSWORD", "wrong password, or weak signal"),
-    ("STAT_NO_AP_FOUND", "not in reach"),
-    ("STAT_CONNECT_FAIL", "refused"),
-)
+_REFUSALS = """STAT_WRONG_PASSWORD wrong password, or weak signal
+STAT_NO_AP_FOUND not in reach
+STAT_CONNECT_FAIL refused"""  # one text: a table of six takes three times as much
+
+
+def __getattr__(name):
+    # wifi_connect and wifi_disconnect, for programs that call them; who keeps a WifiLink does not load those
+    return getattr(__import__("bourn.device.wifi_station", None, None, (name,)), name)
 
 
 class WifiLink:
@@ -113,7 +116,8 @@ class WifiLink:
             return
         status = self.station.status()
         why = None
-        for name, text in _REFUSALS:
+        for line in _REFUSALS.split("\n"):
+            name, _, text = line.partition(" ")
             if status == getattr(self._network, name, None):  # a port without the name never says it
                 why = text
         if now >= self._at or (why and status != self._before):
@@ -130,38 +134,6 @@ class WifiLink:
         self._in_row += 1
         self._at = now + pause // 2 + int.from_bytes(self._random(2), "big") * (pause // 2) // 65535
         self._to("ended" if self._attempts is not None and self._in_row >= self._attempts else "down")
-
-
-def wifi_connect(essid, password=None, network=None, clock=None, attempts=5, scheduler=None, random=random_bytes):
-    """Join the network `essid`, with the access point of the board off; returns the WifiLink.
-
-    Without a `scheduler` it waits until the link is up, for `attempts` attempts at most (some 100 s by default), then
-    OSError says why. With one it returns at once, and the scheduler keeps the link up for ever, trying again and again.
-    """
-    if network is None:
-        import network
-    disable_wifi_ap(network)
-    clock = clock or (scheduler and scheduler.clock) or Clock()
-    link = WifiLink(essid, password, network, clock, None if scheduler else attempts, random)
-    if scheduler:
-        link.keep(scheduler)
-        return link
-    while link.state != "up":
-        pause = link.step()
-        if pause is None:
-            raise OSError(110, link.last_error)  # ETIMEDOUT
-        if link.state != "up":
-            clock.sleep(pause)
-    return link
-
-
-def wifi_disconnect(network=None):
-    """Leave the network, and switch the station off."""
-    if network is None:
-        import network
-    station = network.WLAN(_interface(network, "STA"))
-    station.disconnect()
-    station.active(False)
 
 
 def disable_wifi_ap(network=None):

@@ -1,7 +1,7 @@
 """A scheduler in a thread of its own."""
 
 import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
-from bourn._compat.system import threads
+from bourn._compat.threads import threads
 from bourn.clock import LONGEST_SLEEP_MS
 from bourn.drivers.wakeable import Wakeable
 

@@ -1,6 +1,6 @@
 """A blocking wait that ends at once when told from a signal handler or from another thread."""
 
-from bourn._compat.system import threads
+from bourn._compat.threads import threads
 from bourn.clock import LONGEST_SLEEP_MS
 
 

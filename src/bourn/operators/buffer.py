@@ -6,6 +6,7 @@ tasks of that interval are. When the stream ends, by completion or by error, wha
 """
 
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
+from bourn.operators.timing import boundary, time_of
 
 
 class _Buffer(Stage):
@@ -38,11 +39,11 @@ class _TimedBuffer(_Buffer):
         self._timer = Timer(chain, self.flush)
 
     def on_next(self, x):
-        now = self._chain.now()
+        now = time_of(self._chain)
         if self._held and now >= self._end:
             self.flush()
         if not self._held:
-            self._end = self._chain.boundary(self._ms)
+            self._end = boundary(self._chain, self._ms)
             self._timer.start(self._end - now)
         super().on_next(x)
 

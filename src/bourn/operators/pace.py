@@ -4,6 +4,7 @@ Both hold one event at most. When the stream ends, by completion or by error, th
 """
 
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
+from bourn.operators.timing import time_of
 
 
 class _Pace(Stage):
@@ -36,7 +37,7 @@ class _Throttle(_Pace):
         self._until = None  # ms: the period that the last event has begun
 
     def on_next(self, x):
-        now = self._chain.now()
+        now = time_of(self._chain)
         self._hold(x)
         if self._until is None or now >= self._until:
             self._due()
@@ -44,7 +45,7 @@ class _Throttle(_Pace):
             self._timer.start(self._until - now)
 
     def _due(self):
-        self._until = self._chain.now() + self._ms
+        self._until = time_of(self._chain) + self._ms
         self.flush()
 
 

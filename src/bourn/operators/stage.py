@@ -4,6 +4,7 @@ What a stage withholds it emits first when the stream ends, by completion or by 
 """
 
 from bourn.chain import Operator
+from bourn.operators.timing import later
 
 
 class Stage:
@@ -87,7 +88,7 @@ class Timer:
     def start(self, ms):
         """Call in `ms` milliseconds instead of whenever it was to be."""
         self.stop()
-        self._cancel = self._chain.later(ms, self._fire)
+        self._cancel = later(self._chain, ms, self._fire)
 
     def stop(self):
         """Do not call."""

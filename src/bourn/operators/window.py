@@ -9,6 +9,7 @@ When the stream ends, by completion or by error, what has come since the last re
 
 from bourn.operators.stage import Stage, Timer, milliseconds, staged
 from bourn.operators.statistic import Recent, check, keeps_values, statistic
+from bourn.operators.timing import boundary, time_of
 from bourn.operators.value import like, value
 
 
@@ -64,12 +65,12 @@ class _TumblingTime(_Window):
         self._timer = Timer(chain, self.flush)
 
     def _take(self, x, val):
-        now = self._chain.now()
+        now = time_of(self._chain)
         if self._new and now >= self._end:
             self.flush()
         if self._new == 0:
             self._statistic.clear()
-            self._end = self._chain.boundary(self._ms)
+            self._end = boundary(self._chain, self._ms)
             self._timer.start(self._end - now)
         elif self._bound and self._new >= self._bound:
             self._statistic.drop()
@@ -109,7 +110,7 @@ class _SlidingTime(_Window):
         self._timer = Timer(chain, self._close)
 
     def _take(self, x, val):
-        now = self._chain.now()
+        now = time_of(self._chain)
         if self._timer.running() and now >= self._end:
             self._close()
         if self._every is None:
@@ -125,8 +126,8 @@ class _SlidingTime(_Window):
             self._wait()
 
     def _wait(self):
-        self._end = self._chain.boundary(self._every)
-        self._timer.start(self._end - self._chain.now())
+        self._end = boundary(self._chain, self._every)
+        self._timer.start(self._end - time_of(self._chain))
 
     def _close(self):
         self._timer.stop()

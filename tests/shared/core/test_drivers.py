@@ -5,7 +5,7 @@ Sleep of a board is simulated: its clock, its RTC memory, a reset. Threads and a
 """
 
 from bourn import Clock, Scheduler
-from bourn._compat import system
+from bourn._compat import threads as threading_here
 from bourn.drivers.deep_sleep import HEAD_BYTES, STATE_BYTES, DeepSleep
 from bourn.drivers.light_sleep import LightSleep
 from bourn.testing import ManualClock
@@ -334,7 +334,7 @@ def test_an_event_loop_ends_when_nothing_is_scheduled():
 
 def threads():
     try:
-        return system.threads()
+        return threading_here.threads()
     except ImportError as e:
         raise Skip(str(e))
 

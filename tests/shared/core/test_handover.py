@@ -6,7 +6,7 @@ import random
 import sys
 
 from bourn import Clock, Handover, OutputThing, Scheduler, map
-from bourn._compat import system
+from bourn._compat.threads import threads
 from bourn.ring import Ring
 from bourn.testing import Recorder
 from run import Skip
@@ -77,7 +77,7 @@ def test_what_is_no_ring_is_refused():
 
 
 def given(policy, bound, events):
-    system.threads()
+    threads()
     handover, sink = Handover(bound, policy), Recorder()
     handover.connect(sink)
     for x in events:
@@ -127,7 +127,7 @@ def test_the_end_comes_last_and_once():
 
 
 def test_a_step_is_bounded_and_may_come_again_inside():
-    system.threads()
+    threads()
     handover, seen = Handover(3, "drop_oldest"), []
 
     def feeding(x):
@@ -172,7 +172,7 @@ def test_who_empties_it_does_not_wait_for_itself():
 
 
 def test_wake_is_called_when_something_has_come():
-    system.threads()
+    threads()
     woken = []
     handover = Handover(2, "drop_oldest", lambda: woken.append(1))
     handover.connect(lambda x: x == 2 and handover.on_next(9))
@@ -222,7 +222,7 @@ class End:
 
 def stress(seed, givers, count, bound, policy):
     """Numbered events of several threads through one hand-over; returns what arrived of each, and the counters."""
-    threading = system.threads()
+    threading = threads()
     random.seed(seed)
     pauses = [random.randrange(40) for _ in range(64)]
     handover = Handover(bound, policy)
@@ -284,7 +284,7 @@ def test_every_event_is_accounted_for():
 
 
 def test_who_waits_for_room_goes_on_when_it_is_over():
-    threading = system.threads()
+    threading = threads()
     for closes in (True, False):
         handover = Handover(1, "block")
         handover.on_next(0)
@@ -305,7 +305,7 @@ def test_who_waits_for_room_goes_on_when_it_is_over():
 
 
 def test_a_scheduler_wakes_for_what_comes():
-    threading = system.threads()
+    threading = threads()
     handover, sink = Handover(10, "block"), Recorder()
     handover.connect(sink)
     scheduler = Scheduler(Clock(), wait=handover.wait)

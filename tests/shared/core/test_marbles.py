@@ -1,6 +1,7 @@
 """The testing tools themselves: a marble test fails when it should, and says how."""
 
 from bourn import Operator, OutputThing, debounce, map, merge, where
+from bourn.operators.timing import later
 from bourn.testing import ManualClock, Recorder, marbles, raises
 
 
@@ -19,7 +20,7 @@ def late(ms):
         state[1] = emit
 
         def on_next(x):
-            state[0].later(ms, lambda: state[1](x))
+            later(state[0], ms, lambda: state[1](x))
 
         return on_next, complete, fail
 

@@ -3,7 +3,8 @@
 
 import os
 
-from bourn._compat.system import random_bytes, threads
+from bourn._compat.system import random_bytes
+from bourn._compat.threads import threads
 from bourn.device import log
 from bourn.testing import FaultyFiles, ManualClock, PowerCut
 from run import Skip
