@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from bourn.hub.recorder.form import LINES, pcm, raw
+from bourn.hub.recorder.form import LINES, Form, pcm, raw
 from bourn.hub.recorder.meter import BANDS, FLOOR, WINDOW, block_of, decibels, levels, spectrum
 
 RATE = 48_000
@@ -65,4 +65,5 @@ def test_silence_little_and_what_is_no_number():
 def test_what_is_no_sound_has_no_level():
     assert block_of(b"12345678", raw(4)) is None and block_of(b"[1]\n", LINES) is None
     assert block_of(bytes(10), pcm(RATE, 1, 5)) is None
+    assert block_of(bytes(15), Form("wav", 5, RATE, 2)) is None  # a header that is damaged
     assert len(block_of(bytes(64), pcm(RATE, 32, 2)).channels) == 8

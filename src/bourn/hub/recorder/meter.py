@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 def block_of(data: bytes, form: Form) -> Block | None:
     """Whole frames as a Block, of their first CHANNELS channels; None where the form is no sound that can be read."""
-    if form.kind != "wav" or not form.channels:
+    if form.kind != "wav" or not form.channels or form.frame_bytes % form.channels:
         return None
     size = form.frame_bytes // form.channels
     if size == 3 and form.tag == 1:  # its upper 16 bits: what the lowest byte says is quieter than any meter shows

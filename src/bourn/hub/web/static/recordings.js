@@ -364,6 +364,10 @@ async function askRecordings() {
     ? `?${new URLSearchParams([...cards].map(([key, { sound }]) => ["after", `${key}:${sound.last}`]))}` : "";
   const answer = await fetch(`/api/recordings${query}`).catch(() => null);
   const told = answer?.ok ? await answer.json().catch(() => null) : null;
+  if (answer?.status === 503) { // other pages are being answered
+    recordingsAsked = setTimeout(askRecordings, ASK_MS * 2);
+    return;
+  }
   if (told) {
     recordingsFailed = 0;
     showRecordings(told);
