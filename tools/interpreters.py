@@ -107,7 +107,7 @@ def configure():
     """Write apt's private configuration and fetch the index; the environment that makes apt use it."""
     for needed in ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb"):
         if not shutil.which(needed):
-            raise MissingError(f"`{needed}` is not on this machine: the ARM interpreters are Debian's packages")
+            raise MissingError(f"`{needed}` is not on this machine: what is wanted comes as Debian's packages")
     uri, keys = source()
     native = run("dpkg", "--print-architecture").strip()
     shutil.rmtree(APT, ignore_errors=True)

@@ -16,7 +16,7 @@ from bourn.hub.recorder.form import raw
 from bourn.hub.recorder.recording import Recording, Settings
 from bourn.hub.recorder.store import Failure, ObjectStore
 from bourn.hub.recorder.uploader import Rules
-from bourn.hub.repositories import Unreachable, object_store
+from bourn.hub.repositories import Unreachable, make_repository, object_store
 from bourn.hub.repositories import driver as driver_module
 from bourn.testing import ManualClock
 
@@ -218,7 +218,7 @@ def test_readings_survive_faults(remote, tmp_path, monkeypatch, seed):
     remote.proxy.plan = lambda method, path: rng.choice(faults) if rng.random() < 0.3 else None
     bench = Bench(tmp_path / "j.db")
     try:
-        repository = object_store.objects_in_store(remote.url(rows=3, age=0))
+        repository = make_repository(remote.url(rows=3, age=0))
         driver = bench.add(repository, "oldest")
         for i in range(30):
             bench.put(i, str(i), source=f"s{i % 2}")
