@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from bourn import wire
-from bourn.cli import app
+from bourn.cli import SECOND_NAMES, app
 from bourn.cli.config import load_config, parse_duration
 from bourn.cli.hub_config import load_repositories
 from bourn.cli.limits import parse_size
@@ -148,6 +148,7 @@ def options(name: str) -> set[str]:
 
 def test_options_in_the_docs_exist_and_all_of_run_and_plan_are_there() -> None:
     known = set().union(*(options(name) for name in typer.main.get_command(app).commands)) | {"--help"}
+    known |= {f"--{name}" for name in SECOND_NAMES}
     text = (ROOT / "docs" / "running.md").read_text()
     said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert said <= known, f"docs/running.md names options that do not exist: {said - known}"

@@ -21,9 +21,11 @@ from typing import Any
 
 import psutil
 import pytest
+import typer
 from processes import BOURN, LIMIT_S, LONGEST, SOURCE, Program, count, csv_ids, hub, sensors, totals, until, url_of
 
 from bourn import __version__, cli
+from bourn.cli import help as looks
 from bourn.cli.config import parse_duration
 from bourn.spool.sqlite import SqliteSpool
 
@@ -285,6 +287,33 @@ def test_every_command_has_help_with_an_example(bourn: Callable[..., Result]) ->
             assert f"Example: bourn {command} " in " ".join(result.out.split())
         short = bourn(command, "-x")
         one_line(short, f"bourn {command} --help")
+
+
+def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, *words, name)
+
+
+def test_the_help_fits_a_narrow_terminal_in_groups_with_a_word_for_what_is_taken(
+    bourn: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    whole = typer.main.get_command(cli.app)
+    named = {name for names in looks.COMMANDS.values() for name in names}
+    assert named == set(whole.commands)
+    known = set()
+    for words, command in commands(whole):
+        shown = bourn(*words, "--help").out
+        assert max(map(len, shown.splitlines())) <= 80, words
+        assert not re.search(r"<\w+|\[x?[<>=]|\[\d+<=", shown), "a word, no name of a type, and no range"
+        assert "…" not in shown, words
+        known |= {looks._name(param) for param in command.params}
+    for table in (looks.WORDS, looks.GROUPS, looks.RECORD_GROUPS):
+        assert set(" ".join(table.values()).split()) <= known, "names of options that there are"
+    shown = bourn("run", "--help").out
+    places = [shown.index(word) for word in ("--every", *looks.GROUPS)]
+    assert places == sorted(places)
 
 
 def test_examples_of_the_help_are_options_there_are(bourn: Callable[..., Result]) -> None:

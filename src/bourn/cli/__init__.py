@@ -18,6 +18,7 @@ from bourn.cli import keys as keys_command
 from bourn.cli.api import ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.config import ConfigError, SensorSettings, demo_sensors, load_config, parse_duration, system_sensors
 from bourn.cli.connections import BROKER, CONNECTIONS, SENSORS_AS, Wiring, check_hub_url, check_listen_urls
+from bourn.cli.help import HELP, dress
 from bourn.cli.hub_config import load_repositories, use_config
 from bourn.cli.hub_plan import HubPlan, Wrong
 from bourn.cli.limits import Hold, JournalBytes, Keep, LimitError, WhenFull, limits_of
@@ -26,6 +27,8 @@ from bourn.hub.keys import KeysError
 from bourn.hub.recorder.catalogue import CatalogueError
 from bourn.spool.sqlite import JournalError
 
+SECOND_NAMES = {"connection-type": "connection"}  # of options
+
 app = typer.Typer(
     name="bourn",
     help="One Python dataflow for sensor data, from the microcontroller to the server.",
@@ -33,8 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={
-        "token_normalize_func": lambda word: word.replace("_", "-"),
-        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda word: SECOND_NAMES.get(word := word.replace("_", "-"), word),
+        "help_option_names": HELP,
     },
 )
 
@@ -65,7 +68,7 @@ UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 
 Connection = Annotated[
     str,
-    typer.Option("--connection", "--connection-type", help=f"How sensors reach the hub: {' | '.join(CONNECTIONS)}."),
+    typer.Option(help=f"How sensors reach the hub: {' | '.join(CONNECTIONS)}."),
 ]
 SensorsAs = Annotated[
     str | None, typer.Option(help=f"{' | '.join(SENSORS_AS)}; default: threads for a queue, processes for the others.")
@@ -98,9 +101,7 @@ LogToScreen = Annotated[bool, typer.Option("--log-to-screen", help="Also print e
 LogToPlot = Annotated[bool, typer.Option("--log-to-plot", help="Draw live charts in the page.")]
 Web = Annotated[
     str | None,
-    typer.Option(
-        help="Address of the live page, like 127.0.0.1:8080 or https://0.0.0.0:8443?cert=hub.pem&key=hub.key."
-    ),
+    typer.Option(help="Address of the live page: 127.0.0.1:8080, https://0.0.0.0:8443?cert=FILE&key=FILE."),
 ]
 NoWeb = Annotated[bool, typer.Option("--no-web", help="No page and no API: `bourn status` cannot ask this hub.")]
 WebTokenFile = Annotated[
@@ -114,8 +115,9 @@ LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info |
 Listen = Annotated[
     list[str] | None,
     typer.Option(
-        help="Where sensors connect to: tcp://host:port, unix:PATH, shm:PATH; may be repeated.",
-        show_default="tcp://127.0.0.1:7007",
+        help="Where sensors connect to: tcp://127.0.0.1:7007 (the default), tls://, unix:PATH, mqtt://broker/TOPIC, ...; "
+        "may be repeated.",
+        show_default=False,
     ),
 ]
 To = Annotated[list[str] | None, typer.Option(help="Another repository, like csv:more.csv; may be repeated.")]
@@ -445,6 +447,7 @@ async def _main(
 def main(argv: list[str] | None = None) -> None:
     """Run the command; exits with 0, 1 (it failed) or 2 (it was asked for something that cannot be)."""
     command = typer.main.get_command(app)
+    dress(command)
     try:
         result = command.main(args=argv, prog_name="bourn", standalone_mode=False)
         status = result if isinstance(result, int) else 0

@@ -45,7 +45,7 @@ def show(
 
 @app.command(epilog="Example: bourn quarantine export > bad.jsonl")
 def export(journal: HubJournal = "bourn.db") -> None:
-    """One JSON object a line: place, id, time, reason, raw ([sensor, ts, val] as far as it was kept)."""
+    """One JSON object a line: place, id, time, reason, raw (sensor, ts, val as far as they were kept)."""
     for one in read_quarantine(journal):
         line: dict[str, Any] = {**one._asdict(), "time": _time(one)}
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -19,7 +19,10 @@ PROJECT = "board"  # the folder that `init` writes and the others look for
 LOG = "bourn.log"  # what the project's main.py logs into, on the board
 
 Port = Annotated[
-    str | None, typer.Option(help="The board's serial port, like /dev/ttyACM0; needed where there are several boards.")
+    str | None,
+    typer.Option(
+        help="The board's serial port, like /dev/ttyACM0; needed where there are several boards.", metavar="PATH"
+    ),
 ]
 Folder = Annotated[str, typer.Argument(help="The project's folder.", show_default=True)]
 
