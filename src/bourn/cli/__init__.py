@@ -115,7 +115,7 @@ LogLevel = Annotated[str, typer.Option(help="From which level on: debug | info |
 Listen = Annotated[
     list[str] | None,
     typer.Option(
-        help="Where sensors connect to: tcp://127.0.0.1:7007 (the default), tls://, unix:PATH, mqtt://broker/TOPIC, ...; "
+        help="Where sensors connect to: tcp://127.0.0.1:7007 (the default), tls://, unix:PATH, mqtt://HOST/TOPIC, ...; "
         "may be repeated.",
         show_default=False,
     ),
