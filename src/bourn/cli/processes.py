@@ -6,6 +6,7 @@ A node ends when its standard input ends, so none outlives this process, whateve
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ STOP_S = 3.2  # in which nodes have to end; then they are killed
 SETTINGS_WRONG = 2  # the exit status of a node that need not be started again
 ARGUMENT_BYTES = 240  # of one argument of a node; it puts them together
 LINK_ENDED = 3  # of one whose connection cannot be opened again: its readings are in its outbox
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC)  # another try will not run it either
 OUTPUT_BYTES = 65_536  # of what a node says; the rest is thrown away
 
 
@@ -100,7 +102,9 @@ class NodeProcess:
         invitation = await self._invite()
         try:
             self._process = await self._started(invitation)
-        except (FileNotFoundError, PermissionError) as e:
+        except OSError as e:
+            if e.errno not in NO_PROGRAM:
+                raise
             raise ConfigError(
                 f"the interpreter {self._interpreter} cannot be run: {e.strerror}; see --micropython"
             ) from e
