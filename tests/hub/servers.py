@@ -33,6 +33,19 @@ def missing(what):
     pytest.skip(f"there is no {what} here; `make tools` says how to get it")
 
 
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """A file system of that size at a new folder, where this is root and may mount."""
+    Path(folder).mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "t", str(folder)]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
+        missing("root that may mount a tmpfs")
+    try:
+        yield Path(folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 def free_port():
     """A port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from invariant import check_journal
-from processes import BOURN, LIMIT_S, Program, count, hub, query, sensors, until, url_of
+from processes import BOURN, LIMIT_S, Program, count, csv_ids, hub, journal_ids, query, sensors, until, url_of
+from servers import small_disk
 from test_ack_after_commit import file_of, frames_in, plain, strace
 
 from bourn import wire
@@ -187,10 +188,14 @@ def survives(found: dict[str, bytes], acked: int) -> None:
 
 # -- the process ends between any two steps
 
-STOP_POINTS = ("insert", "inserted", "commit", "committed", "acknowledge", "acknowledged", "take")
+STOP_POINTS = (
+    "insert", "inserted", "commit", "committed", "acknowledge", "acknowledged", "take",
+    "write", "written", "cursor", "moved",
+)  # fmt: skip  # the last four: a repository's write, and its cursor
 HUB = """
 import os, signal, sys
 from bourn.hub import ingest, link
+from bourn.hub.repositories import csv_file
 from bourn.spool import sqlite
 where, after = sys.argv[1], int(sys.argv[2])
 def stop_at(owner, name, before, behind):
@@ -211,6 +216,8 @@ stop_at(sqlite.SqliteSpool, "insert", "insert", "inserted")
 stop_at(sqlite.SqliteSpool, "commit", "commit", "committed")
 stop_at(ingest.Ingest, "_acknowledge", "acknowledge", "acknowledged")
 stop_at(sqlite.SqliteSpool, "take", "take", "")
+stop_at(csv_file.CsvFile, "write", "write", "written")
+stop_at(sqlite.SqliteSpool, "ack", "cursor", "moved")
 from bourn.cli import main
 main(sys.argv[3:])
 """
@@ -280,19 +287,6 @@ def test_sigterm_at_any_moment_loses_nothing(tmp_path: Path, seed: int, times: i
 # -- the disk is full
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of that size, where this is root and may mount."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "t", folder]
-    if os.geteuid() or subprocess.run(command, check=False).returncode:
-        pytest.skip("only root can mount a small disk: a hub on a full one is left out")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_a_full_disk_stops_the_acks_and_not_the_hub_and_it_heals(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "16m") as disk:
         ballast = disk / "ballast"
@@ -301,9 +295,7 @@ def test_a_full_disk_stops_the_acks_and_not_the_hub_and_it_heals(tmp_path: Path)
             url = url_of(running)
             with sensors(tmp_path, url, "--num-sensors", "3", "--every", "0.003", "--micropython", "none") as three:
                 until(lambda: stored(disk) > 50, "it stores")
-                with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
-                    while True:
-                        file.write(bytes(4096))
+                fill_up(disk)
                 status = until(lambda: told(disk, tmp_path), "it says that the disk is full")
                 assert "full" in status and "nothing is acknowledged" in status
                 before = stored(disk)
@@ -322,6 +314,68 @@ def test_a_full_disk_stops_the_acks_and_not_the_hub_and_it_heals(tmp_path: Path)
         assert numbers and len(found) >= int(numbers[1]) > 150
         with contextlib.closing(SqliteSpool(str(disk / "j.db"))) as spool:
             assert spool.counters["dropped"] == 0
+
+
+def fill_up(disk: Path) -> Path:
+    """Leave no room; the file that takes it."""
+    ballast = disk / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+@pytest.mark.parametrize("ended", ["killed", "in order"])
+def test_a_hub_that_starts_on_a_full_disk_says_so_and_heals(tmp_path: Path, ended: str) -> None:
+    """After a kill the files of its WAL are there, and the journal opens; after an orderly end there is no room even
+    for these, and it waits. Either way nothing is acknowledged, and the first room there is lets it go on."""
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        options = ("--network-in-flight", "50", "--journal", str(disk / "j.db"), "--csv-file", str(disk / "all.csv"))
+        url = "tcp://127.0.0.1:0"
+        with contextlib.ExitStack() as stack:
+            with Program(*BOURN, "hub", "--listen", url, *options, "--for", "5m", cwd=tmp_path) as running:
+                url = url_of(running)
+                three = stack.enter_context(
+                    sensors(tmp_path, url, "--num-sensors", "3", "--every", "0.01", "--micropython", "none")
+                )
+                until(lambda: stored(disk) > 50, "it stores")
+                if ended == "killed":
+                    running.kill()
+                else:
+                    running.process.send_signal(signal.SIGTERM)
+                    assert running.ended() == 0
+            before, ballast = stored(disk), fill_up(disk)
+            with Program(*BOURN, "hub", "--listen", url, *options, "--for", "5m", cwd=tmp_path) as running:
+                until(lambda: any("journal_failed" in line for line in running.err), "it says so")
+                (line,) = [line for line in running.err if "journal_failed" in line]
+                assert ("cannot store" if ended == "killed" else "no room on its disk") in line
+                assert stored(disk) in (before, 0) and running.process.poll() is None  # 0: there is no room to read it
+                ballast.unlink()
+                until(lambda: any("journal_recovered" in line for line in running.err), "it goes on by itself")
+                until(lambda: stored(disk) > before + 100, "and stores again")
+                until((disk / "j.db.api").exists, "and commands find it")
+                assert not told(disk, tmp_path)
+                three.interrupt()
+                assert three.ended() == 0
+                running.interrupt()
+                assert running.ended() == 0
+                assert not [line for line in running.err if "Traceback" in line]
+        check_journal(disk / "j.db")
+        assert query(disk, "SELECT count(*) FROM gap") == [(0,)]
+        numbers = re.search(r"acknowledged (\d+)", "\n".join(three.out))
+        assert numbers and stored(disk) >= int(numbers[1])
+        assert csv_ids(disk / "all.csv") == journal_ids(disk)
+
+
+def test_a_hub_that_waits_for_room_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        fill_up(disk)
+        with Program(
+            *BOURN, "hub", "--listen", "tcp://127.0.0.1:0", "--journal", str(disk / "j.db"), cwd=tmp_path
+        ) as one:
+            until(lambda: any("no room on its disk" in line for line in one.err), "it says so")
+            one.process.send_signal(signal.SIGTERM)
+            assert one.ended() == 0 and len(one.err) == 1
 
 
 def stored(disk: Path) -> int:

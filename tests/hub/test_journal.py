@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from servers import small_disk
 
 from bourn.spool import Gap, recent, retention, sqlite
 from bourn.spool.sqlite import JournalError, SqliteSpool, decode_value, encode_value, read_journal
@@ -286,21 +287,6 @@ def test_a_full_file_system_loses_nothing_and_heals(tmp_path: Path) -> None:
         spool.sync()
         spool.close()
         assert numbers(path) == list(range(1, taken + 1))
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of that size, where this is root and may mount."""
-    folder.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "t", folder], check=False).returncode
-    ):
-        pytest.skip("only root can mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_what_is_not_committed_is_gone_after_a_crash_and_nothing_else(path: str) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import boto3
 import pytest
+from processes import micropython
 from recordings import joined, sha256, source_bytes
 from s3_stub import S3Stub
+from servers import missing
 
 from bourn.cli import main
-from bourn.cli.processes import find_micropython
 from bourn.hub.recorder.form import raw
 from bourn.hub.recorder.recording import Recording, Settings
 from bourn.hub.recorder.store import Failure, ObjectStore
@@ -104,9 +105,7 @@ def test_what_a_command_prints_continues_the_numbers_of_before(tmp_path, s3, see
 @pytest.mark.parametrize("interpreter", ["cpython", "micropython"])
 def test_the_example_for_boards_uploads_every_reading_once(tmp_path, interpreter, seed):
     """The worker's pattern with our threading and queue, against a server that fails half of the time."""
-    program = sys.executable if interpreter == "cpython" else find_micropython()
-    if program is None:
-        pytest.skip("no MicroPython beside this Python; `make test` installs one")
+    program = sys.executable if interpreter == "cpython" else micropython()
     path = {"PYTHONPATH": str(ROOT / "src"), "MICROPYPATH": f"{ROOT / 'src'}:{ROOT / 'stdlib'}:.frozen"}
     rng = random.Random(seed)
     faults = ["500", "reset", "lost-answer", "truncate", "403"]
@@ -183,7 +182,7 @@ def test_retry_wakes_a_recorder_that_waits_for_an_hour(tmp_path, monkeypatch, ca
 def test_a_microphone_faster_than_the_disk_loses_nothing_unsaid(tmp_path, monkeypatch):
     """ALSA's null device gives silence as fast as it is taken: what finds the ten seconds held full is a gap."""
     if ctypes.util.find_library("portaudio") is None:
-        pytest.fail("CI needs PortAudio") if os.environ.get("CI") == "true" else pytest.skip("no PortAudio")
+        missing("PortAudio")
     (tmp_path / "asound").write_text("pcm.!default { type null }\nctl.!default { type null }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound"))
     done = bourn(tmp_path, "record", "--from", "mic:", "--rate", "8000", "--file", "10s", "--for", "1s", "--quiet")

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -476,6 +479,53 @@ def test_a_transaction_that_failed_makes_nothing_younger(tmp_path: Path) -> None
     home.days(12)
     assert home.kept() == []
     home.spool.close()
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from bourn.spool import sqlite_file
+after = int(sys.argv[1])
+class Connection(sqlite3.Connection):
+    def execute(self, *args):
+        global after
+        after -= 1
+        if after < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*args)
+real = sqlite3.connect
+sqlite_file.sqlite3.connect = lambda *args, **options: real(*args, **options, factory=Connection)
+sqlite_file.COUNTED_PLACES = 300
+from bourn.spool.sqlite import SqliteSpool
+SqliteSpool(sys.argv[2], say=lambda *told: None).close()
+print(after)
+"""
+
+
+def test_a_migration_that_is_killed_begins_again_and_loses_nothing(tmp_path: Path) -> None:
+    """kill -9 before any of its statements: the file is of the old version, or of the new one and whole."""
+    path = str(tmp_path / "j.db")
+
+    def run(after: int) -> subprocess.CompletedProcess[str]:
+        old_journal(path, 1000)
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, str(after), path], capture_output=True, text=True, check=False
+        )
+
+    whole = run(1_000_000)
+    statements = 1_000_000 - int(whole.stdout)
+    assert statements > 20, whole.stderr
+    versions = []
+    for after in range(3, statements, 3):
+        for name in os.listdir(tmp_path):
+            os.unlink(tmp_path / name)
+        assert run(after).returncode == -signal.SIGKILL
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            versions.append(db.execute("PRAGMA user_version").fetchone()[0])
+        spool = SqliteSpool(path)  # it begins anew, if it has to
+        assert (spool.rows, spool.hub, spool.acked("csv:x")) == (1000, "cafe", 3)
+        spool.close()
+        assert len(list(read_journal(path))) == 1000
+    assert versions == sorted(versions) and set(versions) == {1, 2}
 
 
 # -- memory

@@ -26,6 +26,7 @@ from processes import (
     until,
     url_of,
 )
+from servers import missing
 
 from bourn import wire
 from bourn.device.connections import check_url
@@ -56,7 +57,7 @@ def node(folder: Path, url: str, lane: str, **settings: Any) -> Program:
     """A sensor's process on the interpreter of that lane."""
     found = interpreters.lanes(get=False)[lane]
     if found["reason"]:
-        pytest.skip(f"{lane}: {found['reason']}")
+        missing(f"the lane {lane} ({found['reason']})")
     settings = {
         "source": "s1",
         "hub": url,
