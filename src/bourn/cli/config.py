@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 from bourn import wire
 from bourn.device.sensors import KINDS
+
+Tables = TypeVar("Tables")
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -64,17 +67,22 @@ def system_sensors() -> list[SensorSettings]:
     return [SensorSettings(kind, kind) for kind in kinds]
 
 
-def load_config(path: str) -> list[SensorSettings]:
-    """The sensors of the TOML file `path`. ConfigError, naming the file and the place."""
+def read_toml(path: str, convert: Callable[[dict[str, Any]], Tables]) -> Tables:
+    """What `convert` makes of a TOML file's tables. ConfigError, naming the file and the place."""
     try:
         with open(path, "rb") as file:
-            sensors = msgspec.convert(tomllib.load(file), _File).sensor
+            return convert(tomllib.load(file))
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}; give the path of a TOML file to --config") from e
     except UnicodeDecodeError as e:
         raise ConfigError(f"{path} is not written in UTF-8: {e.reason} at byte {e.start}; save it as UTF-8") from e
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as e:
         raise ConfigError(f"{path}: {e}; see docs/config.md") from e
+
+
+def load_config(path: str) -> list[SensorSettings]:
+    """The sensors of the TOML file `path`. ConfigError, naming the file and the place."""
+    sensors = read_toml(path, lambda tables: msgspec.convert(tables, _File)).sensor
     if not sensors:
         raise ConfigError(f'{path} has no sensor; add one with [[sensor]] and name = "s1"')
     names = [s.name for s in sensors]

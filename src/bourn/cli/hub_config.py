@@ -5,13 +5,12 @@ Every option of the command may stand in [hub], spelled with _; what the command
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 import msgspec
 import typer
 
-from bourn.cli.config import ConfigError
+from bourn.cli.config import ConfigError, read_toml
 
 NOT_THERE = {"config", "help", "seconds"}  # options that say how this one run is meant
 
@@ -61,18 +60,12 @@ def use_config(context: typer.Context, path: str | None) -> str | None:
 
 
 def _load(path: str) -> _Tables:
-    try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
+    def convert(tables: dict[str, Any]) -> _Tables:
         strange = set(tables) - {"hub", "repository", "sensor"}
         if strange:
             raise ConfigError(
                 f"{path}: there is no table [{min(strange)}]; there are hub, repository and sensor (docs/config.md)"
             )
         return msgspec.convert(tables, _Tables)
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be read: {e.strerror}; give the path of a TOML file to --config") from e
-    except UnicodeDecodeError as e:
-        raise ConfigError(f"{path} is not written in UTF-8: {e.reason} at byte {e.start}; save it as UTF-8") from e
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as e:
-        raise ConfigError(f"{path}: {e}; see docs/config.md") from e
+
+    return read_toml(path, convert)

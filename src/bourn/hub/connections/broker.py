@@ -14,6 +14,7 @@ import asyncio
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from bourn.hub.connections.tcp import is_loopback
@@ -89,6 +90,15 @@ def why_not_reached() -> str:
     """Why the connection that paho tries could not be made: its `on_connect_fail` is called while it handles that."""
     e = sys.exc_info()[1]
     return f"the broker is not reached: {getattr(e, 'strerror', None) or e}" if e else "the broker is not reached"
+
+
+def soon(loop: asyncio.AbstractEventLoop, what: Callable[..., Any], *arguments: Any) -> bool:
+    """From paho's thread: have the loop call it. False when it has ended, and with it everyone who could want it."""
+    try:
+        loop.call_soon_threadsafe(what, *arguments)
+    except RuntimeError:
+        return False
+    return True
 
 
 def check_encrypted(address: Address, scheme: str, insecure: bool) -> None:

@@ -28,6 +28,7 @@ from bourn.hub.connections.broker import (
     end,
     load_paho,
     make_client,
+    soon,
     wait_until_up,
     why_not_reached,
 )
@@ -313,10 +314,7 @@ class JsonListener:
             self._soon(self._take_waiting)
 
     def _soon(self, what: Any, *arguments: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(what, *arguments)
-        except RuntimeError:  # the loop has ended, and with it everyone who could want to know
-            self._closed = True
+        self._closed = not soon(self._loop, what, *arguments) or self._closed
 
     # -- the loop's thread
 

@@ -218,13 +218,7 @@ class Keeper:
 
     def _remove(self, row: Row) -> None:
         for name in {row.file.sealed, row.archive}:
-            path = f"{self._folder}/{name}"
-            try:
-                size = os.stat(path).st_size
-                os.unlink(path)
-            except FileNotFoundError:
-                continue
-            self._space.add(-size)
+            self._space.remove(f"{self._folder}/{name}")
 
     # -- triggers
 

@@ -30,6 +30,15 @@ class Space:
         with self._lock:
             self._used = max(0, self._used + size)
 
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there, and count it no more. OSError."""
+        try:
+            size = os.stat(path).st_size
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        self.add(-size)
+
     def room(self, size: int, reserved: bool = False) -> bool:
         """Whether that many bytes more fit; `reserved`: also into what is kept for the archive."""
         return self._used + size <= self.limit - (0 if reserved else self.reserve)

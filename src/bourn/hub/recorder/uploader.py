@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import random
 import sqlite3
@@ -356,13 +355,7 @@ class Uploader:
         return self.rules.backoff.bounded(at, now)
 
     def _remove(self, name: str) -> None:
-        path = f"{self._folder}/{name}"
-        try:
-            size = os.stat(path).st_size
-            os.unlink(path)
-        except FileNotFoundError:
-            return
-        self._space.add(-size)
+        self._space.remove(f"{self._folder}/{name}")
 
     def _trouble(self, text: str, e: BaseException | None) -> None:
         self.failures += 1

@@ -55,8 +55,13 @@ class MockMQTTClient:
         """Succeed."""
 
 
-def _client(client_id, username, password, server_tls, server_cert):
-    return make_client(client_id, username or None, password, tls=(server_cert or True) if server_tls else False)
+def _client(mock_class, host, port, client_id, username, password, server_tls, server_cert) -> Any:
+    """A client of paho that has not begun to connect, or a mock that has."""
+    if not mock_class:
+        return make_client(client_id, username or None, password, tls=(server_cert or True) if server_tls else False)
+    client = MockMQTTClient(client_id)
+    client.connect(host, port)
+    return client
 
 
 class MQTTWriter(InputThing):
@@ -82,11 +87,9 @@ class MQTTWriter(InputThing):
         self.port = port
         self.topics = topics
         self._writer = None
-        if mock_class:
-            self.client = MockMQTTClient(client_id)
-            self.client.connect(host, port)
-        else:
-            self.client = _client(client_id, client_username, client_password, server_tls, server_cert)
+        login = client_id, client_username, client_password
+        self.client = _client(mock_class, host, port, *login, server_tls, server_cert)
+        if not mock_class:
             self._writer = MqttWriter(host, list(topics), port=port, client=self.client)
 
     def on_next(self, msg):
@@ -133,12 +136,9 @@ class MQTTReader(OutputThing, EventLoopOutputThingMixin):
         self.topics = topics
         self._stop = threading.Event()
         self._mock = bool(mock_class)
-        self.client: Any
-        if mock_class:
-            self.client = MockMQTTClient(client_id)
-            self.client.connect(host, port)
-        else:
-            self.client = _client(client_id, client_username, client_password, server_tls, server_cert)
+        login = client_id, client_username, client_password
+        self.client = _client(mock_class, host, port, *login, server_tls, server_cert)
+        if not mock_class:
             self.client.on_connect = lambda client, *rest: client.subscribe(list(topics))
         self.client.on_message = self._on_message
 
