@@ -86,7 +86,7 @@ class Counting(asyncio.Protocol):
 def push(url: str, kind: str, ready: Any, go: Any, queues: Any = None) -> None:
     """The sender's end: every frame with a call of its own. With `queues`: inherited."""
     if queues is not None:
-        process_queue.leave(queues)
+        process_queue.inherit(queues)
     made = frames(kind)
     channel = open_connection(url)
     polled = getattr(channel, "polled", channel)
@@ -300,9 +300,9 @@ def section() -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Readings per second, the best of three. In brackets: how many times as fast ours of that kind is. Ours is checked",
-        "on arrival and has been encoded before; the plain ways encode as they send, and check nothing. An array is of",
-        "12,000 numbers, 60 KB as JSON.",
+        "Readings per second, the best of three. In brackets: how many times as fast ours of that kind is. Ours is",
+        "checked on arrival and has been encoded before; the plain ways encode as they send, and check nothing. An",
+        "array is of 12,000 numbers, 60 KB as JSON.",
     ]
     return "\n".join(lines)
 
