@@ -5,7 +5,7 @@ one JSON object, in one argument or several (MicroPython dies of one of more tha
 "tcp://127.0.0.1:7007", "outbox": "folder", "sensors": [{"kind": "random", "name": "s1", "every": 5}], "outbox_bytes":
 1048576, "policy": "drop_oldest", "at_once": true, "keys": "sensors.keys"}. The file "keys" has a line `source key` for
 the source; it is needed where the hub asks who writes. With "ntp": "pool.ntp.org" it asks that server for the time;
-what is sampled before it is known waits in the outbox, and is sent with its true time.
+with "hub" the hub. What is sampled before it is known waits in the outbox, and is sent with its true time.
 
 It ends when its standard input ends or says anything (so it never outlives who started it), or on Ctrl-C: sampling
 stops, the outbox is drained for at most `drain_ms`, and one JSON line with its counters goes to standard output. While
@@ -61,9 +61,14 @@ class Node:
         self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
         self._time = None
         if settings.get("ntp"):
-            from bourn.device.sntp import TimeLink
+            if settings["ntp"] == "hub":
+                from bourn.device.hub_time import HubTime
 
-            self._time = TimeLink(self.clock, settings["ntp"])
+                self._time = HubTime(self.clock, settings["hub"])
+            else:
+                from bourn.device.sntp import TimeLink
+
+                self._time = TimeLink(self.clock, settings["ntp"])
             self._time.keep(self.scheduler)
         self.things = []
         for sensor in sensors:

@@ -54,11 +54,16 @@ class Life:
 
     def answer(self):
         """Greet, and acknowledge what came."""
+        links = self.hub.links
         self.hub.step()
+        if self.hub.links != links:
+            self.answered = 0
         if not self.hub.link or not self.answering:
             return
         for kind, values in self.hub.frames[self.answered :]:
-            if kind == wire.HELLO:
+            if kind == wire.PING:
+                self.hub.say(wire.PONG, values[0], 1800000000000)
+            elif kind == wire.HELLO:
                 self.hub.say(wire.WELCOME, values[1], values[2] - 1, 100, False, "hub")
                 self.epoch = values[1]
             elif kind == wire.DATA:
@@ -167,3 +172,13 @@ def test_before_the_time_is_known_readings_are_held_and_then_sent():
     readings = [(t0 + dt, val) for _, t0, rs in again.hub.of(wire.DATA) for _, dt, val in rs]
     assert [val for _, val in readings][:3] == [1, 2, 3] and readings[0][0] < readings[-1][0] <= 1800000000000 + 20000
     again.close()
+
+
+def test_the_hub_may_say_what_time_it_is():
+    life = Life(80, sensors=[counters("a", 1)], ntp="hub")
+    report = life.run(wall=946684800000).report()
+    readings = [(t0 + dt, val) for _, t0, rs in life.hub.of(wire.DATA) for _, dt, val in rs]
+    assert [val for _, val in readings] == list(range(1, report["appended"] + 1)) and report["appended"] > 5
+    assert readings[0][0] > 1800000000000 - 20000 and readings[-1][0] - readings[0][0] >= 1000 * (len(readings) - 2)
+    assert (report["held"], report["waiting"], report["estimated"]) == (0, 0, 0)
+    life.close()
