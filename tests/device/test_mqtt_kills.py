@@ -139,8 +139,8 @@ def check_peer(each, story):
         return
     before, after, ended = story
     print(f"umqtt.robust: {after} of {each} for each thread; ended: {ended}")
-    # Where the kill met it while it wrote it goes on; where it waited for an acknowledgement, which is nearly always, it
-    # waits for ever: the new link brings none.
+    # Where the kill met it while it wrote it goes on; where it waited for an acknowledgement, as it does most of the
+    # time, it waits for ever: the new link brings none.
     hanging = [k for k in range(THREADS) if after[k] == before[k] < each and not ended[k]]
     assert hanging, "none of its threads hangs: this comparison is out of date"
 
