@@ -61,15 +61,16 @@ class Node:
         self.scheduler = Scheduler(self.clock, self.sender.wait, phase_of(settings["source"]))
         self._time = None
         if settings.get("ntp"):
+            from bourn.device.sntp import TimeLink
+
             if settings["ntp"] == "hub":
                 from bourn.device.hub_time import HubTime
 
-                self._time = HubTime(self.clock, settings["hub"])
+                asked: TimeLink = HubTime(self.clock, settings["hub"])
             else:
-                from bourn.device.sntp import TimeLink
-
-                self._time = TimeLink(self.clock, settings["ntp"])
-            self._time.keep(self.scheduler)
+                asked = TimeLink(self.clock, settings["ntp"])
+            asked.keep(self.scheduler)
+            self._time = asked
         self.things = []
         for sensor in sensors:
             thing = SensorAsOutputThing(sensor, self.clock, policy="skip")
