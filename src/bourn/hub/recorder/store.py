@@ -145,7 +145,7 @@ class ObjectStore:
         How many; None where this cannot be done: a store that is not S3's, or credentials that are not in the
         environment.
         """
-        if self._bucket.scheme != "s3":
+        if self._bucket.scheme != "s3" or not os.environ.get("AWS_SECRET_ACCESS_KEY"):
             return None
         from bourn.hub.recorder.unfinished import Unfinished
 
