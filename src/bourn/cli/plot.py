@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from bourn.cli.progress import reading
 from bourn.hub.natural import natural_key
 from bourn.hub.repositories.csv_file import format_time
 from bourn.spool.sqlite import StoredReading, read_journal
@@ -134,26 +135,30 @@ def _collect(
 ) -> tuple[list[_Panel], int, int, list[str]]:
     """The panels by name, the first and last moment, and the sensors that are not drawn."""
     first = last = None
-    for r in _readings(journal, sensors, since, until):
-        first = r.ts if first is None else min(first, r.ts)
-        last = r.ts if last is None else max(last, r.ts)
+    with reading(f"looking through {journal}") as progressed:
+        for r in _readings(journal, sensors, since, until, progressed):
+            first = r.ts if first is None else min(first, r.ts)
+            last = r.ts if last is None else max(last, r.ts)
     if first is None or last is None:
         return [], 0, 0, []
     panels: dict[str, _Panel] = {}
-    for r in _readings(journal, sensors, first, last + 1):
-        source = r.id.partition(":")[0]
-        name = r.sensor if r.sensor == source else f"{source}/{r.sensor}"
-        panel = panels.get(name)
-        if panel is None:
-            panel = panels[name] = _Panel(name)
-        panel.add(r, first, last)
+    with reading(f"drawing what is in {journal}") as progressed:
+        for r in _readings(journal, sensors, first, last + 1, progressed):
+            source = r.id.partition(":")[0]
+            name = r.sensor if r.sensor == source else f"{source}/{r.sensor}"
+            panel = panels.get(name)
+            if panel is None:
+                panel = panels[name] = _Panel(name)
+            panel.add(r, first, last)
     drawn = sorted((p for p in panels.values() if p.lines), key=lambda p: natural_key(p.name))
     without = sorted((p.name for p in panels.values() if not p.lines), key=natural_key)
     return drawn[:PANELS], first, last, [p.name for p in drawn[PANELS:]] + without
 
 
-def _readings(journal: str, sensors: list[str], since: int | None, until: int | None) -> Iterator[StoredReading]:
-    for r in read_journal(journal, sensors[0] if len(sensors) == 1 else None, since, until):
+def _readings(
+    journal: str, sensors: list[str], since: int | None, until: int | None, progressed: Callable[[float], None] | None
+) -> Iterator[StoredReading]:
+    for r in read_journal(journal, sensors[0] if len(sensors) == 1 else None, since, until, progressed):
         if (not sensors or r.sensor in sensors) and abs(r.ts) < 253_402_300_799_999:
             yield r
 
