@@ -173,3 +173,19 @@ def test_without_a_terminal_it_says_what_to_use(tmp_path: Path) -> None:
     with terminal(*BOURN, "top", cwd=tmp_path) as top:
         assert top.ended() == 1
         top.shows("no hub is running with the journal bourn.db")
+
+
+def test_a_narrow_window_tells_what_is_wrong_in_full_below_its_tables(tmp_path: Path) -> None:
+    dead = "postgresql://bourn@127.0.0.1:1/a-database-with-a-long-name"
+    with hub(tmp_path, "--to", dead) as program:
+        url_of(program)
+        until((tmp_path / "j.db.api").exists, "it answers")
+        for words in (("status",), ("repositories", "list")):
+            terminal = Terminal(*BOURN, *words, "--journal", "j.db", cwd=tmp_path)
+            assert terminal.ended() == 0
+            lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.text).split("\r\n")
+            assert max(map(len, lines)) <= 80
+            assert [line for line in lines if re.match(r"postgresql://bourn@127.0.….* retrying ", line)], lines
+            assert f"{dead}: " in " ".join(lines) and "Connection refused" in re.sub(r"\s+", " ", " ".join(lines))
+        program.interrupt()
+        assert program.ended() == 0

@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from bourn.cli.api import Api, ApiError, HubJournal, HubUrl, TokenFile, find_hub
 from bourn.cli.progress import Progress
-from bourn.cli.status import PLAIN_COLUMNS, STYLES, caught_up
+from bourn.cli.status import PLAIN_COLUMNS, STYLES, WIDE, caught_up, cut, table
 from bourn.hub.repositories.address import without_secrets
 
+LAST = ("LAST ERROR",)
 LOOK_S = 0.3  # between two looks at how far it is
 PATHS = ("csv", "file", "parquet", "sqlite")  # schemes whose rest is a path, or one with options
 
@@ -29,26 +30,24 @@ def list_(journal: HubJournal = "bourn.db", hub_url: HubUrl = None, token_file: 
     hub = find_hub(journal, hub_url, token_file)
     rows = hub.get("/api/repositories")["repositories"]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("REPOSITORY", "STATE"):
-        table.add_column(title, no_wrap=True)
-    for title in ("PLACE", "LAG", "CAUGHT UP", "WRITTEN", "RETRIES"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("LAST ERROR")
+    if not rows:
+        console.print("no repository besides the journal")
+        return
+    narrow = console.width < WIDE  # then what went wrong stands below, in full
+    shown = table("REPOSITORY", "STATE", "PLACE>", "LAG>", "CAUGHT UP>", "WRITTEN>", "RETRIES>", *LAST[narrow:])
     for row in rows:
-        state = row["state"]
-        style = STYLES.get(state, "")
-        table.add_row(
-            row["name"],
-            f"[{style}]{state}[/{style}]" if style else state,
-            f"{row['pos']:,}",
-            f"{row['lag']:,}",
+        shown.add_row(
+            Text(cut(row["name"], console.width) if narrow else row["name"]),
+            Text(row["state"], STYLES.get(row["state"], "")),
+            *(f"{row[name]:,}" for name in ("pos", "lag")),
             caught_up(row),
-            f"{row.get('written', 0):,}",
-            f"{row.get('retries', 0):,}",
-            row["last_error"] or "",
+            *(f"{row.get(name, 0):,}" for name in ("written", "retries")),
+            *([] if narrow else [Text(row["last_error"] or "", "red")]),
         )
-    console.print(table if rows else "no repository besides the journal")
+    console.print(shown)
+    for row in rows if narrow else []:
+        if row["last_error"]:
+            console.print(Text.assemble(f"{row['name']}: ", (row["last_error"], "red")))
 
 
 @app.command(epilog="Example: bourn repositories add csv:since-noon.csv --from now")
