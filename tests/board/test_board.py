@@ -29,6 +29,7 @@ from bourn.cli import main  # noqa: E402 - after the path
 from bourn.cli.boards import BoardError  # noqa: E402 - the same
 from bourn.cli.boards.device_files import files  # noqa: E402 - the same
 from bourn.cli.boards.link import Link, choose_port  # noqa: E402 - the same
+from bourn.cli.boards.project import MAIN  # noqa: E402 - the same
 
 SEED = int(os.environ.get("BOURN_SEED", "20"))
 BOURN = [sys.executable, "-m", "bourn"]
@@ -390,6 +391,15 @@ def test_init_writes_over_nothing_and_refuses_what_no_hub_takes(tmp_path: Path, 
     assert status == 2 and "--force" in err and (tmp_path / "board" / "main.py").read_text() == "mine"
     assert bourn("init", "--wifi", "", "--force")[0] == 0
     compile((tmp_path / "board" / "main.py").read_text(), "main.py", "exec")
+
+
+def test_the_chip_that_main_py_names_is_sampled_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = re.findall(r"^#     (.*)$", MAIN, re.MULTILINE)
+    monkeypatch.setitem(sys.modules, "machine", SimpleNamespace(I2C=lambda number: None))  # type: ignore[arg-type] # one
+    sampled: list[tuple[str, int]] = []
+    board = SimpleNamespace(name="shed", sample=lambda sensor, every_s: sampled.append((sensor.sensor_id, every_s)))
+    exec("\n".join(lines), {"board": board})
+    assert len(lines) == 4 and sampled == [("shed-air", 60)]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,11 @@ from bourn.device.board import Board
 board = Board("settings.json")
 
 
-# Sensors: anything with a name and a method that returns a value. For chips see bourn.device.sensors.
+# Sensors: anything with a name and a method that returns a value. Chips have drivers (docs/sensors.md); a BME280:
+#     from machine import I2C
+#     from bourn.device.sensors import Sensor
+#     from bourn.device.sensors.bme280 import BME280
+#     board.sample(Sensor(board.name + "-air", BME280(I2C(0)).sample, 60), 60)
 class Memory:
     """Free bytes of this board's heap."""
 
