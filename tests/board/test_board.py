@@ -282,7 +282,7 @@ def test_a_small_flash(tmp_path: Path, micropython: list[str], bourn: Bourn) -> 
         assert status == 2 and "the flash is full" in err and "core" in err, (out, err)
         assert "main.py" not in on_board(small.port, "import os; print(os.listdir('/'))")
     (tmp_path / "flash.img").unlink()
-    with FakeBoard(tmp_path, micropython, flash_kb=640) as small:
+    with FakeBoard(tmp_path, micropython, flash_kb=704) as small:
         assert bourn("install", "--port", small.port, "--mpy", "core")[0] == 0
         free = int(on_board(small.port, "import os; print(os.statvfs('/')[3] * 4096)"))
         for letter in "ab":  # 5 files of a sixth of what is free: never twice side by side, one by one they fit
