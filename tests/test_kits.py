@@ -123,8 +123,10 @@ def run(url):
 """
 
 # The project of `bourn board init` as it is, for some seconds; what it loads is what its user pays.
-PROJECT = MAIN.replace('Board("settings.json")', "Board(settings)").replace(
-    "board.run()", "board.scheduler.schedule_later_one_time(board.scheduler.stop, 4)\nboard.run()"
+PROJECT = (
+    re.sub(r"(?m)^#.*\n", "", MAIN)
+    .replace('Board("settings.json")', "Board(settings)")
+    .replace("board.run()", "board.scheduler.schedule_later_one_time(board.scheduler.stop, 4)\nboard.run()")
 )
 PROJECT_RUN = """
 from bourn.device import board as _
