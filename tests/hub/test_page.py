@@ -438,14 +438,17 @@ def test_where_readings_go(visit: Visit, served: Served, hub: FakeHub) -> None:
 def test_brokers_stand_between_sensors_and_their_links(visit: Visit, served: Served, hub: FakeHub) -> None:
     page = visit.page
     expect(page.locator("#brokers")).to_be_hidden()
+    expect(page.locator("#stage-sensors .node-name")).to_have_text(["s1", "s2", "s3", "s4", "s5"])
     rows: list[dict[str, Any]] = []
 
     def heard() -> None:
         rows.append(hub.broker(sources=2))
         hub.link("oven10", "JSON", "mqtt+json://broker/x")
+        hub.read("oven10", 21, "t")
         rows.append(hub.broker("mqtt+json://broker/x"))
 
     served.act(heard)
+    expect(page.locator("#stage-sensors .node-name").last).to_have_text("oven10/t")
     expect(page.locator("#stage-brokers .node:not(.passes) .node-name")).to_have_text(
         ["mqtt://127.0.0.1:1883/bourn", "mqtt+json://broker/x"]
     )

@@ -71,7 +71,7 @@ function nodes(snapshot, sensorsOf) {
     const names = sensorsOf.get(link.source) ?? [];
     sensors.push({
       key: link.source, to: [known.has(link.peer) ? [1, link.peer] : [2, link.source]], state: link.state, flows: flowing([link]),
-      name: names.length === 1 ? names[0] : link.source,
+      name: names.length === 1 && names[0] !== link.source ? `${link.source}/${names[0]}` : link.source,
       text: names.length > 1 ? plural(names.length, "sensor") : link.runtime,
     });
     links.push({
