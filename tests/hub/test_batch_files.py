@@ -12,8 +12,10 @@ import pytest
 from repository_kinds import EPOCH, LIMIT_S, T0, Bench, by_source
 from servers import free_port, s3_server
 
+from bourn._compat.files import Files
 from bourn.hub.repositories import RepositoryError, make_repository
 from bourn.hub.repositories import driver as driver_module
+from bourn.hub.repositories.batch_files import Folder
 from bourn.hub.repositories.driver import Driver
 
 if os.environ.get("CI") != "true":
@@ -109,6 +111,35 @@ def test_what_a_crash_left_half_written_is_no_file(bench: Bench, tmp_path: Path)
     bench.settle()
     assert not half.exists()
     assert [row[3] for row in repository.read()] == [1, 2]
+
+
+def test_a_file_is_durable_before_its_name_says_that_it_is_whole(tmp_path: Path) -> None:
+    class Noting:
+        """The real file system, and what was asked of it."""
+
+        def __init__(self) -> None:
+            self.real = Files()
+            self.done: list[tuple[str, str]] = []
+
+        def __getattr__(self, what: str) -> Any:
+            def note(first: Any, *others: Any) -> None:
+                name = first if isinstance(first, str) else f"{first.name} of {os.fstat(first.fileno()).st_size}"
+                self.done.append((what, os.path.relpath(name, tmp_path)))
+                getattr(self.real, what)(first, *others)
+
+            return note
+
+    store = Folder(str(tmp_path / "new"))
+    store._files = noting = Noting()  # type: ignore[assignment]  # the real one inside
+    store.open()
+    store.open()
+    for n in (1, 2):
+        store.put(f"0123456789abcdef/{n}.x", b"12345")
+    one, two = (
+        [("sync", f"{path}.part of 5"), ("rename", f"{path}.part"), ("sync_folder", "new/0123456789abcdef")]
+        for path in ("new/0123456789abcdef/1.x", "new/0123456789abcdef/2.x")
+    )
+    assert noting.done == [("sync_folder", "."), ("sync_folder", "new"), *one, *two]
 
 
 def test_from_the_beginning_only_where_nothing_is(bench: Bench, tmp_path: Path) -> None:

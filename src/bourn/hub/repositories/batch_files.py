@@ -128,7 +128,9 @@ class Folder:
 
     def open(self) -> None:
         """Make the folder, and remove what was not finished. OSError."""
-        os.makedirs(self.path, exist_ok=True)
+        if not os.path.isdir(self.path):
+            os.makedirs(self.path)
+            self._files.sync_folder(os.path.dirname(os.path.abspath(self.path)))
         for name in os.listdir(self.path):
             folder = os.path.join(self.path, name)
             if re.fullmatch(r"[0-9a-f]{16}", name) and os.path.isdir(folder):
