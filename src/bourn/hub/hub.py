@@ -178,7 +178,10 @@ class Hub:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*[loop.run_in_executor(None, d.stop, REPOSITORY_STOP_S) for d in self.drivers])
         if self.page is not None:
-            remove_control(self.journal.path)
+            try:
+                remove_control(self.journal.path)
+            except OSError as e:  # its reader sees that this process is gone
+                told(logging.WARNING, "control", f"the control file of {self.journal.path} stays behind: {e}")
             await self.page.close()
         if self.monitor is not None:
             self.monitor.close()

@@ -319,8 +319,12 @@ class Ingest:
         self.acked += total
         if self.held and not self._stopping and self.journal.waiting_bytes() < self.journal.limits.batch_bytes // 2:
             self.held = False
-            for one in self.links:
+            links = list(self.links)
+            first = self.holds % max(1, len(links))  # another each time: there may be no room for the last ones
+            for one in links[first:] + links[:first]:
                 one.resume()
+                if self.held:  # it had kept what came, and that was too much again: the others have to wait still
+                    break
         if self.pool and total:
             self.pool.give_back(total)
 

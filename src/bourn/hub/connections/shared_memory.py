@@ -34,8 +34,10 @@ class SharedMemoryTransport(asyncio.Transport):
         self._closing = False
         self._lost = False
         self._writer = False
-        protocol.connection_made(self)
-        self._loop.add_reader(ring.socket, self._rung)
+        self._paused = False
+        protocol.connection_made(self)  # which may turn it away, or let it wait
+        if not self._paused:
+            self.resume_reading()
 
     def _rung(self) -> None:
         """The sensor wrote something, made room, or is gone."""
@@ -124,10 +126,12 @@ class SharedMemoryTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Take nothing more."""
+        self._paused = True
         self._loop.remove_reader(self._ring.socket)
 
     def resume_reading(self) -> None:
         """Go on."""
+        self._paused = False
         if not self._lost:
             self._loop.add_reader(self._ring.socket, self._rung)
 
