@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from peer import Gate, Peer, data, data_text, readings, running
-from processes import LIMIT_S, Program, count, hub, query, until, url_of
+from processes import LIMIT_S, Program, count, hub, query, sensors, until, url_of
 from servers import missing
 from test_connections import true
 
@@ -84,6 +84,39 @@ def test_with_too_few_descriptors_new_links_are_turned_away_politely(tmp_path: P
         told["in"].pop().close()
         until(lambda: (dial(), len(told["in"]))[1] > 32 and told["full"], "there is room again")
         assert not [line for line in program.err if "Traceback" in line or "Too many open files" in line]
+        program.interrupt()
+        assert program.ended() == 0
+
+
+@pytest.mark.parametrize("scheme", ["unix", "shm"])
+def test_with_too_few_descriptors_local_sensors_are_sent_away_quietly(tmp_path: Path, scheme: str) -> None:
+    """A link through shared memory takes two descriptors, so these run out before there are too many links."""
+    url = f"{scheme}:{tmp_path}/s"
+    command = [sys.executable, "-m", "bourn.cli", "hub", "--listen", url, "--listen", "tcp://127.0.0.1:0"]
+    options = ("--journal", "j.db", "--for", "5m")
+    with Program(*command, *options, cwd=tmp_path, preexec_fn=few_descriptors(96)) as program:
+        process = psutil.Process(program.process.pid)
+        program.said(r"^hub +tcp")
+        socks = []
+        before, began = process.cpu_times(), time.monotonic()
+        for _ in range(200):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(LIMIT_S)
+            sock.connect(f"{tmp_path}/s")
+            socks.append(sock)
+        time.sleep(2.0)
+        after = process.cpu_times()
+        used = (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
+        assert used < 0.6, "it spins"
+        for sock in socks:
+            sock.close()
+        told = until(lambda: query(tmp_path, "PRAGMA user_version") == [(2,)], "it is there")
+        assert told and program.process.poll() is None
+        with sensors(tmp_path, url, "--num-sensors", "1", "--every", "0.05", "--micropython", "none") as one:
+            until(lambda: count(tmp_path) > 5, "there is room again")
+            one.interrupt()
+            assert one.ended() == 0
+        assert not [line for line in program.err if "Traceback" in line], program.err
         program.interrupt()
         assert program.ended() == 0
 

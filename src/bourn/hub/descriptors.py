@@ -25,3 +25,8 @@ def room_for_farewells() -> int:
     """How many links too many may be kept for a moment, until they have read that: out of an eighth of the reserve."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return max(FAREWELLS, max(RESERVE, soft // 8) // 8)
+
+
+def is_scarce(descriptor: int) -> bool:
+    """True if that one, opened just now, is out of the last three quarters of the reserve."""
+    return descriptor >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 3 * RESERVE // 4  # the kernel gives the lowest

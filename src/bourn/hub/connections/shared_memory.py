@@ -7,6 +7,8 @@ the doorbell. `bourn.shared_ring` says how the two go together.
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import socket
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 from bourn.hub.connections import MakeLink
 from bourn.hub.connections.tcp import ACCEPTS, lengthen_queue
 from bourn.hub.connections.unix import UnixListener, bind, check_free, path_of
+from bourn.hub.descriptors import is_scarce
+from bourn.hub.log import told
 from bourn.shared_ring import UP_BYTES, SharedRing, make_memory
 
 __all__ = ["check_free", "listen"]
@@ -155,25 +159,37 @@ class _Door(asyncio.Protocol):
         self._make_link = make_link
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody came."""
+        """Somebody came. Where there are no descriptors or no memory for it, it is sent away, and comes again."""
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
-        said = transport.get_extra_info("socket")
-        sock = socket.socket(fileno=os.dup(said.fileno()))
-        sock.setblocking(False)
-        transport.abort()
         try:
-            fd, geometry = make_memory()
-            try:
-                socket.send_fds(sock, [geometry], [fd])
-                _, up, down = (int.from_bytes(geometry[i : i + 4], "big") for i in (0, 4, 8))
-                ring = SharedRing(sock, os.dup(fd), (up, down), (0, up))
-            finally:
-                os.close(fd)
-        except OSError:
-            sock.close()
-            raise
+            ring = _make_ring(transport.get_extra_info("socket"))
+        except OSError as e:
+            text = f"a sensor that came for shared memory was sent away: {e.strerror or e}"
+            told(logging.WARNING, "refused", text, code="full")
+            return
+        finally:
+            transport.abort()
         SharedMemoryTransport(ring, self._make_link())
+
+
+def _make_ring(said: Any) -> SharedRing:
+    """Memory that is shared with the sensor at the other end of that socket. OSError."""
+    sock = socket.socket(fileno=os.dup(said.fileno()))
+    sock.setblocking(False)
+    try:
+        if is_scarce(sock.fileno()):  # such a link takes two, and is counted as one
+            raise OSError(errno.EMFILE, "too few file descriptors are left")
+        fd, geometry = make_memory()
+        try:
+            socket.send_fds(sock, [geometry], [fd])
+            _, up, down = (int.from_bytes(geometry[i : i + 4], "big") for i in (0, 4, 8))
+            return SharedRing(sock, os.dup(fd), (up, down), (0, up))
+        finally:
+            os.close(fd)
+    except OSError:
+        sock.close()
+        raise
 
 
 async def listen(url: str, make_link: MakeLink, insecure: bool) -> UnixListener:
