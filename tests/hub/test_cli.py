@@ -385,6 +385,20 @@ def make_journal(path: Path, values: list[Any], t0: int = T0, step: int = 1000) 
     spool.close()
 
 
+def test_a_terminal_without_unicode_shows_what_it_can_and_files_hold_all(tmp_path: Path) -> None:
+    make_journal(tmp_path / "j.db", ["é"])
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    def said(*words: str) -> str:
+        done = subprocess.run([*BOURN, *words], cwd=tmp_path, env=env, capture_output=True, timeout=LIMIT_S, check=True)
+        return done.stdout.decode()
+
+    assert "?" in said("read", "j.db")
+    assert "é" in said("read", "j.db", "--format", "csv")
+    assert json.loads(said("read", "j.db", "--format", "jsonl"))["value"] == "é"
+    assert "wake-ups" in said("plan", "30s", "45s")
+
+
 def test_reading_as_json_lines(bourn: Callable[..., Result], tmp_path: Path) -> None:
     make_journal(tmp_path / "j.db", VALUES)
     result = bourn("read", "j.db", "--format", "jsonl")

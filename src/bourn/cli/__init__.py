@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -446,6 +447,9 @@ async def _main(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; exits with 0, 1 (it failed) or 2 (it was asked for something that cannot be)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar that this terminal cannot show is no reason to end
     command = typer.main.get_command(app)
     dress(command)
     try:

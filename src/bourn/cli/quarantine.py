@@ -48,7 +48,7 @@ def export(journal: HubJournal = "bourn.db") -> None:
     """One JSON object a line: place, id, time, reason, raw (sensor, ts, val as far as they were kept)."""
     for one in read_quarantine(journal):
         line: dict[str, Any] = {**one._asdict(), "time": _time(one)}
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(line) + "\n")
 
 
 @app.command(epilog="Example: bourn quarantine drop --upto 4711")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ def print_readings(path: str, sensor: str | None, since: int | None, until: int 
 
 
 def _print(readings: Iterator[StoredReading], format: str) -> None:
+    if format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # of files, whatever the terminal can show
     if format == "table":
         _table(readings)
     elif format == "csv":
