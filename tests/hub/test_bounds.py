@@ -18,11 +18,47 @@ from servers import missing
 from test_connections import true
 
 from bourn import wire
+from bourn.hub import ingest as ingest_module
 from bourn.hub import link as link_module
 from bourn.hub.descriptors import room_for_links
 from bourn.spool.sqlite import Limits
 
 CROWD = Path(__file__).with_name("crowd.py")
+
+
+class Time:
+    """The module `time`, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("size", "reading"),
+    [(32 << 20, '["a",0,[' + ",".join(["1.25"] * 2_000) + "]]"), (2 << 20, '["a",0,1e999]')],
+    ids=["arrays", "poison"],
+)
+def test_what_is_looked_at_one_by_one_is_bounded_too(tmp_path: Path, size: int, reading: str) -> None:
+    """Arrays take the careful way, and are the longest readings there are."""
+
+    async def main() -> None:
+        async with running(tmp_path, limits=Limits(bytes=size)) as hub, await Peer.greeted(hub.url, "s") as peer:
+            gate = Gate(hub)
+            gate.shut()
+            await peer.send(data(1, 1))
+            await gate.closed_on_someone()
+            sending = asyncio.create_task(peer.send(*[data_text(n, reading) for n in range(2, 1000)]))
+            await true(lambda: hub.ingest.held, "it takes all in")
+            most = hub.journal.waiting_bytes()
+            gate.open()
+            await sending
+            await peer.acked(999)
+            assert most < 2 * hub.journal.limits.batch_bytes + 262_144, f"{most:,} bytes: held, but not in time"
+
+    asyncio.run(main())
 
 
 # -- links
@@ -169,42 +205,32 @@ def test_what_waits_for_a_commit_is_bounded_and_nothing_is_lost(tmp_path: Path) 
     assert len(readings(tmp_path)) == 1000
 
 
-# -- credit
-
-
-class Time:
-    """The module `time`, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.mark.parametrize(
-    ("size", "reading"),
-    [(32 << 20, '["a",0,[' + ",".join(["1.25"] * 2_000) + "]]"), (2 << 20, '["a",0,1e999]')],
-    ids=["arrays", "poison"],
-)
-def test_what_is_looked_at_one_by_one_is_bounded_too(tmp_path: Path, size: int, reading: str) -> None:
-    """Arrays take the careful way, and are the longest readings there are."""
+def test_who_waits_in_vain_for_being_read_does_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing is read nobody is heard to go: senders that give up and come again would fill all places."""
+    monkeypatch.setattr(ingest_module, "TICK_S", 0.02)
 
     async def main() -> None:
-        async with running(tmp_path, limits=Limits(bytes=size)) as hub, await Peer.greeted(hub.url, "s") as peer:
+        async with running(tmp_path, limits=Limits(bytes=8 << 20)) as hub, await Peer.greeted(hub.url, "s") as peer:
             gate = Gate(hub)
             gate.shut()
             await peer.send(data(1, 1))
             await gate.closed_on_someone()
-            sending = asyncio.create_task(peer.send(*[data_text(n, reading) for n in range(2, 1000)]))
-            await true(lambda: hub.ingest.held, "it takes all in")
-            most = hub.journal.waiting_bytes()
+            await peer.send(*[data(n, "x" * 60_000) for n in range(2, 8)])
+            await true(lambda: hub.ingest.held, "nothing more is read")
+            for _ in range(10):
+                late = await Peer.connect(hub.url)
+                await late.send(wire.encode(wire.HELLO, "late", "0" * 16, 1, {}))
+                late.close()
+            await true(lambda: len(hub.ingest.links) == 11, "all are let in, and not heard to go")
+            monkeypatch.setattr(ingest_module, "UNHEARD_S", 0.1)
+            await true(lambda: len(hub.ingest.links) == 1, "they are still there")
             gate.open()
-            await sending
-            await peer.acked(999)
-            assert most < 2 * hub.journal.limits.batch_bytes + 262_144, f"{most:,} bytes: held, but not in time"
+            await peer.acked(7)  # who was up is up, however long it took
 
     asyncio.run(main())
+
+
+# -- credit
 
 
 def test_credit_grows_old_although_some_of_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +258,39 @@ def test_credit_grows_old_although_some_of_it_is_used(tmp_path: Path, monkeypatc
                 for link in list(hub.ingest.links):
                     link.check(clock.now)
                 assert await miser.refused() == "credit"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("how", ["reset", "another epoch", "refused", "replaced", "with readings under way"])
+def test_credit_of_a_link_that_has_ended_is_the_networks_again(tmp_path: Path, how: str) -> None:
+    async def main() -> None:
+        async with (
+            running(tmp_path, network_in_flight=5) as hub,
+            await Peer.greeted(hub.url, "b") as other,
+            await Peer.greeted(hub.url, "a") as peer,
+        ):
+            await peer.borrow(5)
+            gate = Gate(hub)
+            if how == "another epoch":
+                await peer.hello("a", "f" * 16)
+            elif how == "refused":
+                await peer.send(data(0, 1))
+                assert await peer.refused() == "shape"
+            elif how == "replaced":
+                async with await Peer.greeted(hub.url, "a"):
+                    assert await peer.refused() == "replaced"
+            elif how == "with readings under way":
+                gate.shut()
+                await peer.send(data(1, 1, 2))
+                await gate.closed_on_someone()
+                peer.reset()
+            else:
+                peer.reset()
+            gate.open()
+            await other.deliver(1, 2, 3, 4, 5)
+            assert hub.ingest.pool is not None
+            await true(lambda: hub.ingest.pool.lent == 0, "some of it is lost")  # type: ignore[union-attr]  # above
 
     asyncio.run(main())
 

@@ -225,6 +225,30 @@ def test_links_that_go_on_are_stopped_again_as_soon_as_it_is_too_much(tmp_path: 
     asyncio.run(main())
 
 
+def test_a_page_whose_figures_cannot_be_had_once_has_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SAMPLE_S", 0.01)
+    calls = 0
+
+    async def main() -> None:
+        nonlocal calls
+        async with running(tmp_path) as hub:
+            whole = hub._snapshots.sample
+
+            def once() -> None:
+                nonlocal calls
+                calls += 1
+                if calls == 1:
+                    raise RuntimeError("by the test")
+                whole()
+
+            hub._snapshots.sample = once  # type: ignore[method-assign]  # the real one, made to fail
+            await true(lambda: calls > 3, "it ticks no more")
+
+    asyncio.run(main())
+
+
 def test_a_control_file_that_cannot_be_removed_keeps_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

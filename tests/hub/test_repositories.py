@@ -653,6 +653,19 @@ def test_epochs_cost_a_database_no_memory(tmp_path: Path, monkeypatch: pytest.Mo
     repository.close()
 
 
+def test_a_gap_that_has_grown_is_told_whole(tmp_path: Path) -> None:
+    """After a crash it comes again, and retention may have joined it meanwhile with what was behind it."""
+    repository = sqlite_file.SqliteFile(str(tmp_path / "other.db"))
+    repository.open(None)
+    repository.resume("hub", None)
+    stream = Stream(1, "s", EPOCH, 0)
+    for last in (3, 9, 5):
+        repository.write([(last, stream, Gap(1, last, "trimmed"))])
+    assert repository._db is not None
+    assert repository._db.execute("SELECT first, last FROM gap").fetchall() == [(1, 9)]
+    repository.close()
+
+
 # -- the terminal, memory, and names
 
 
@@ -667,6 +680,14 @@ def test_the_screen_shows_local_time_source_sensor_and_value() -> None:
         f"{2**62}  s1/t          [1]",
         "              s1            7 readings are lost: full",
     ]
+
+
+def test_a_terminal_that_knows_few_characters_is_no_reason_to_stop() -> None:
+    shown = io.BytesIO()
+    screen = Screen(io.TextIOWrapper(shown, "ascii"))
+    stream = Stream(1, "s", EPOCH, 0)
+    screen.write([(1, stream, 1, "s", T0, "zwölf µm")])
+    assert b"zw\\xf6lf \\xb5m" in shown.getvalue()
 
 
 def test_a_flood_on_the_screen_is_summed_up() -> None:

@@ -204,6 +204,6 @@ class Hub:
         return self._snapshots.take(points_after)
 
     def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SAMPLE_S, self._tick)  # first: whatever becomes of this one
         self._snapshots.sample()
         self._write_control()
-        self._timer = asyncio.get_running_loop().call_later(SAMPLE_S, self._tick)

@@ -37,6 +37,7 @@ RETRY_S = (0.2, 0.5, 1.0, 2.0)  # pauses after failed commits; the last one repe
 MAX_SOURCES = 10_000  # sources remembered for the page; those that are down go first
 MAX_ERRORS = 100  # the newest are kept
 TICK_S = 1.0  # how often links are looked after
+UNHEARD_S = 30.0  # for which one that was not heard yet may wait while nothing is read
 STUCK_S = 10.0  # a commit that takes longer is trouble, although nothing failed
 CURSORS_S = 5.0  # after which cursors are saved alone, when no readings come that would take them along
 
@@ -337,6 +338,8 @@ class Ingest:
                 link.refuse("key", f"the key of {link.source} was changed")
             if not self.held:  # else its silence is ours
                 link.check(now)
+            elif link.source is None and now - link.opened > UNHEARD_S:  # it has long gone, or will come again
+                link.refuse("hello", "too much waits for the disk here; try again later")
         self._work.set()
 
     def _changed_keys(self) -> set[str]:

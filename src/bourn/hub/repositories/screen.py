@@ -31,8 +31,12 @@ class Screen:
         if len(entries) > LINES:
             lines.append(f"… {len(entries) - LINES} readings more than can be shown are in the journal")
         lines += [_line(entry) for entry in entries[-LINES:]]
+        text = "\n".join(lines) + "\n"
         try:
-            self._out.write("\n".join(lines) + "\n")
+            try:
+                self._out.write(text)
+            except UnicodeEncodeError:  # a terminal that knows few characters
+                self._out.write(text.encode(self._out.encoding, "backslashreplace").decode(self._out.encoding))
             self._out.flush()
         except BrokenPipeError:  # `bourn run | head`: nobody reads any more, and the hub goes on all the same
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())

@@ -109,7 +109,11 @@ class SqliteFile:
                     at += size
             gaps = [(self._stream(e[1]), *e[2]) for e in entries if len(e) == 3]
             if gaps:
-                db.executemany("INSERT OR IGNORE INTO gap VALUES (?,?,?,?)", gaps)
+                db.executemany(  # one that comes again may have grown
+                    "INSERT INTO gap VALUES (?,?,?,?) "
+                    "ON CONFLICT (stream, first) DO UPDATE SET last = max(last, excluded.last)",
+                    gaps,
+                )
             db.execute("INSERT OR REPLACE INTO cursor VALUES (?,?)", (self._hub, entries[-1][0]))
             db.execute("COMMIT")
         except BaseException:
