@@ -63,7 +63,7 @@ def test_it_holds_only_code_and_assets(wheel):
         asset = (
             path.parts[:3] == ("bourn", "hub", "web") and path.suffix in ASSETS
         ) or name == f"{VENDOR}uplot-license.txt"
-        assert path.suffix == ".py" or path.name == "py.typed" or asset, f"{name} does not belong into the package"
+        assert path.suffix == ".py" or path.name in {"py.typed", "__init__.pyi"} or asset, f"{name} does not belong into the package"
 
 
 def test_its_metadata_is_the_projects(wheel):
@@ -138,3 +138,19 @@ def test_a_library_that_was_changed_is_fetched_again(tmp_path):
     for name, _ in build_hook.FILES.values():
         (tmp_path / name).write_bytes(b"changed")
     assert not build_hook.complete(str(tmp_path))
+
+
+def test_editors_and_type_checkers_see_the_names_that_are_given_on_first_use():
+    """The stub beside `__init__.py` says of each public name where `bourn.names` finds it."""
+    import ast
+
+    from bourn.names import HOMES
+
+    said = set()
+    for node in ast.parse((SOURCE / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            said |= {(node.module, alias.name) for alias in node.names}
+    homes = [line.split() for line in HOMES.strip().splitlines()]
+    given = {(f"bourn.{words[0]}", name) for words in homes for name in words[1:]}
+    modules = {("bourn", words[0]) for words in homes if "." not in words[0] and words[0] != "_compat"}
+    assert said == given | modules
