@@ -63,7 +63,9 @@ def test_it_holds_only_code_and_assets(wheel):
         asset = (
             path.parts[:3] == ("bourn", "hub", "web") and path.suffix in ASSETS
         ) or name == f"{VENDOR}uplot-license.txt"
-        assert path.suffix == ".py" or path.name in {"py.typed", "__init__.pyi"} or asset, f"{name} does not belong into the package"
+        assert path.suffix == ".py" or path.name in {"py.typed", "__init__.pyi"} or asset, (
+            f"{name} does not belong into the package"
+        )
 
 
 def test_its_metadata_is_the_projects(wheel):
