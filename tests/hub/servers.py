@@ -33,13 +33,18 @@ def missing(what):
     pytest.skip(f"there is no {what} here; `make tools` says how to get it")
 
 
+def not_allowed(what):
+    """What no command can install: this machine does not let its tests do that. The summary says so, also in CI."""
+    pytest.skip(f"this machine has no {what}")
+
+
 @contextlib.contextmanager
 def small_disk(folder, size):
     """A file system of that size at a new folder, where this is root and may mount."""
     Path(folder).mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "t", str(folder)]
     if os.geteuid() or subprocess.run(command, check=False).returncode:
-        missing("root that may mount a tmpfs")
+        not_allowed("root that may mount a tmpfs")
     try:
         yield Path(folder)
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from peer import EPOCH, LIMIT_S, Gate, Peer, as_json, data, data_text, readings, rows, running
-from servers import missing
+from servers import not_allowed
 
 from bourn import wire
 from bourn.device.connections.tcp import split_url
@@ -248,7 +248,7 @@ def test_where_a_hub_listens(tmp_path: Path, listen: str) -> None:
         asyncio.run(main())
     except OSError as e:
         if "::1" in listen and e.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-            missing("IPv6 on its loopback interface")
+            not_allowed("IPv6 on its loopback interface")
         raise
 
 

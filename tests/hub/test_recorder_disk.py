@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from recordings import fill, frames_in, source_bytes, work_off
-from servers import missing
+from servers import not_allowed
 
 from bourn.hub.recorder.adoption import files_of
 from bourn.hub.recorder.form import raw
@@ -72,7 +72,7 @@ def finish(recording):
 def test_a_day_without_network_on_20_mb(disk, seed, max_bytes):
     folder, mounted = disk
     if max_bytes > DISK and not mounted:
-        missing("root that may mount a tmpfs")
+        not_allowed("root that may mount a tmpfs")
     clock, network = ManualClock(), Network()
     recording = open_recording(folder, network, clock, seed, max_bytes=max_bytes)
     most = []
