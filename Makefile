@@ -22,7 +22,7 @@ run: .venv/.demo ## the main job: five sensors, a hub, SQLite, CSV, terminal and
 
 test: .venv/.dev tools ## every test on every interpreter that can be had
 	$(BIN)/python tests/run.py $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: .venv/.dev ## format, lint, types, layers, package, docs
 	$(BIN)/ruff format --check .
