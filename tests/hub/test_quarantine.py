@@ -96,6 +96,21 @@ def test_what_is_dropped_while_a_commit_is_under_way_is_dropped(tmp_path: Path) 
     spool.close()
 
 
+def test_poison_its_neighbours_and_how_far_it_is_are_one_transaction(tmp_path: Path) -> None:
+    spool = SqliteSpool(str(tmp_path / "j.db"))
+    stream = spool.stream("s", EPOCH)
+    spool.take(stream, [(1, "x", 1, 1)])
+    spool.take_poison(stream, 2, "bad", "x")
+    spool.take(stream, [(3, "x", 1, 1)])
+    assert spool.insert()
+    spool._db.close()  # the process is gone before the commit
+    spool._lock_file.close()
+    again = SqliteSpool(spool.path)
+    assert again.stream("s", EPOCH).last == 0 and again.read(None, 10) == []
+    assert read_quarantine(spool.path) == []
+    again.close()
+
+
 def test_the_quarantine_is_bounded_and_says_what_it_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "MOST_QUARANTINED", 10)
 

@@ -653,6 +653,22 @@ def test_epochs_cost_a_database_no_memory(tmp_path: Path, monkeypatch: pytest.Mo
     repository.close()
 
 
+def test_a_database_that_was_restored_from_a_backup_gets_again_what_it_lacks(tmp_path: Path) -> None:
+    path, backup = tmp_path / "other.db", tmp_path / "backup.db"
+    for values in ((1, 2, 3), (4, 5, 6), (7,)):
+        bench = Bench(tmp_path / "j.db")
+        bench.add(sqlite_file.SqliteFile(str(path)))
+        bench.put(*values)
+        bench.settle()
+        everything = bench.all()
+        bench.stop()
+        if values[0] == 1:
+            shutil.copy(path, backup)
+        elif values[0] == 4:
+            shutil.copy(backup, path)
+    assert list(sqlite_file.SqliteFile(str(path)).read()) == everything and len(everything) == 7
+
+
 def test_a_gap_that_has_grown_is_told_whole(tmp_path: Path) -> None:
     """After a crash it comes again, and retention may have joined it meanwhile with what was behind it."""
     repository = sqlite_file.SqliteFile(str(tmp_path / "other.db"))
