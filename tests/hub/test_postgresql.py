@@ -14,6 +14,7 @@ from servers import Postgres, Timescale
 from bourn.hub.repositories import RepositoryError, Unreachable, make_repository
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.postgresql import PostgreSQL
+from bourn.spool import Gap
 from bourn.spool.sqlite import Stream
 
 if os.environ.get("CI") != "true":
@@ -238,6 +239,17 @@ def test_what_it_cannot_hold_is_put_aside_and_blocks_nothing(
     ]
     assert "beyond the years" in aside[0][2] and repository.rejected == 2
     assert query(place, f"SELECT first, last, reason FROM {place.table}_gap") == [(41, 43, "full")]
+
+
+def test_a_gap_that_has_grown_is_told_whole(place: Place, repository: PostgreSQL) -> None:
+    """After a crash it comes again, and retention may have joined it meanwhile with what was behind it."""
+    repository.open(None)
+    repository.resume("hub", None)
+    stream = Stream(1, "s", EPOCH, 0)
+    for last in (3, 9, 5):
+        repository.write([(last, stream, Gap(1, last, "trimmed"))])
+    repository.close()
+    assert query(place, f"SELECT first, last FROM {place.table}_gap") == [(1, 9)]
 
 
 def test_what_people_query(bench: Bench, place: Place, repository: PostgreSQL) -> None:

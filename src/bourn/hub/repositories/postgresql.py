@@ -259,8 +259,11 @@ class PostgreSQL:
                     found = self._run(_INSERT)
                     new = self._short and place is not None and found.rowcount == len(rows)
             if gaps:
-                query = sql("INSERT INTO {gap} VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING").format(**self._names)
-                cursor.executemany(query, gaps)
+                query = sql(  # one that comes again may have grown
+                    "INSERT INTO {gap} AS known VALUES (%s,%s,%s,%s,%s) ON CONFLICT (source, epoch, first) "
+                    "DO UPDATE SET last = greatest(known.last, excluded.last)"
+                )
+                cursor.executemany(query.format(**self._names), gaps)
             for one, reason in odd:
                 self._reject(one, reason)
             if place is not None:
