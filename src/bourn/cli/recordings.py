@@ -27,6 +27,12 @@ Watched = Annotated[
 ]
 
 SHOW_S = 0.5
+MEANS = {  # what a state's name alone does not say
+    "verified": "here and away",
+    "deleted": "here, because they are safely away",
+    "parked": "failed too often: bourn record retry",
+    "dropped": "for want of room",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +58,7 @@ def status(folder: Folder = "recordings", as_json: AsJson = False) -> None:
         typer.echo(json.dumps(known, indent=1))
         return
     for state, one in known["states"].items():
-        typer.echo(f"{state:10} {one['files']:>8} files {_size(one['bytes']):>10}")
+        typer.echo(f"{state:10} {one['files']:>8} files {_size(one['bytes']):>10}  {MEANS.get(state, '')}".rstrip())
     live, pause = known["live"] or {}, known["pause"]
     if live:
         running = f"process {live['pid']}" if live["pid"] else "nobody records now"
