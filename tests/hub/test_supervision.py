@@ -140,7 +140,7 @@ def test_a_sensor_that_cannot_be_stopped_keeps_nobody_from_stopping_the_hub(
     async def main() -> None:
         hub = Hub(str(tmp_path / "j.db"))
         await hub.start()
-        sensors = [SensorSettings("s", "random", "1")]
+        sensors = [SensorSettings("s", "random", 1.0)]
         supervisor = Supervisor(hub, None, sensors, str(tmp_path / "o"), None, asyncio.Event())
         (node,) = supervisor._nodes
 
