@@ -50,12 +50,16 @@ def deeper_than(body: bytes, limit: int) -> bool:
     Keeps brackets and quotes only, then takes one level of brackets away at a time. The quotes of a string without
     brackets stand side by side and go; where one is left, brackets stand inside of a string, and the slow form counts.
     """
+    if body.count(b"[") + body.count(b"{") <= limit:  # a frame of one reading, mostly
+        return False
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     rest = body.translate(_FLAT, _OTHERS).replace(b'""', b"")
     if b'"' not in rest:
         for _ in range(limit):
             rest = rest.replace(b"[]", b"")
+            if not rest:
+                return False
     return bool(rest) and wire.nesting(body) > limit
 
 

@@ -103,6 +103,7 @@ class SqliteSpool:
         say: Say | None = None,
     ) -> None:
         self.path = path
+        self._wal = os.path.realpath(path) + "-wal"
         self.limits = limits or Limits()
         self.limits.check()
         self._pos = 0  # the last place given
@@ -499,14 +500,16 @@ class SqliteSpool:
     def _bound_wal(self) -> None:
         """A WAL that a reader elsewhere holds must not grow for ever: JournalFull until it is let go."""
         try:
-            size = os.path.getsize(os.path.realpath(self.path) + "-wal")
+            size = os.path.getsize(self._wal)
         except FileNotFoundError:
             return
         if size <= self.limits.wal_bytes:
             return
         self._db.execute("PRAGMA busy_timeout = 0")
-        held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        self._db.execute("PRAGMA busy_timeout = 5000")
+        try:
+            held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._db.execute("PRAGMA busy_timeout = 5000")
         if held:
             self._refuse(f"{self.path}-wal has {size:,} bytes and is held by a program that reads it; end that program")
 
