@@ -111,7 +111,20 @@ def test_the_example_for_boards_uploads_every_reading_once(tmp_path, interpreter
     faults = ["500", "reset", "lost-answer", "truncate", "403"]
     (tmp_path / "segments").mkdir()
     (tmp_path / "segments" / "0000-00000000.part").write_bytes(b"from before\n")
-    with S3Stub(lambda method, name: rng.choice(faults) if rng.random() < 0.4 else None) as stub:
+    state = {"faults": 0, "calm": 0}
+
+    def fault(method, name):
+        """Two of five requests fail, but after three in a row a segment gets through: pauses double with each."""
+        state["calm"] = max(0, state["calm"] - 1)
+        if state["calm"] or rng.random() >= 0.4:
+            state["faults"] = 0
+            return None
+        state["faults"] += 1
+        if state["faults"] == 3:
+            state["faults"], state["calm"] = 0, 3
+        return rng.choice(faults)
+
+    with S3Stub(fault) as stub:
         done = subprocess.run(
             [program, str(ROOT / "examples" / "record_and_put.py"), f"{stub.address}/bucket/d1", "1050"],
             cwd=tmp_path, env={**os.environ, **path}, capture_output=True, text=True, timeout=60, check=False,

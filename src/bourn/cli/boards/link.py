@@ -70,7 +70,10 @@ class Link:
     def __enter__(self) -> Link:
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints what it got instead of a prompt
-                self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
+                try:
+                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
+                except TransportError:  # it was just starting, and what it was told came too early
+                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
         except (TransportError, OSError) as e:
             self._close()
             raise BoardError(
