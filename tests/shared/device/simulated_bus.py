@@ -55,6 +55,7 @@ class SPI:
         self.more = more
         self.clear = clear  # a chip whose registers have bit 7 set writes with that bit cleared
         self.cs = Level()
+        self.hangs = None  # the byte that a wire without a chip reads as
         self._register = None
 
     def write(self, data):
@@ -67,6 +68,9 @@ class SPI:
 
     def readinto(self, buffer):
         assert self.cs.level == 0 and (not self.more or self._many == (len(buffer) > 1))
+        if self.hangs is not None:
+            buffer[:] = bytes((self.hangs,)) * len(buffer)
+            return
         buffer[:] = self.chip.read(self._register, len(buffer))
 
 

@@ -101,6 +101,56 @@ def test_a_bus_that_does_not_answer_is_for_the_policy_and_the_chip_is_set_up_aga
     assert chip.written == [(8, b"\x03")]  # it was without power, perhaps
 
 
+def test_a_wire_that_hangs_is_no_reading():
+    # 0xFF is -0.0625 degrees for an MCP9808 and 1/256 g for an ADXL345; zeros are no light, no g, 0 degrees
+    for byte in (0x00, 0xFF):
+        chip = mcp9808()
+        sensor = MCP9808(I2C(chip), sleep=Sleep())
+        sensor.sample()
+        for register in (5, 6, 7):
+            chip.registers[register] = bytes((byte, byte))
+        assert "no MCP9808" in raises(OSError, sensor.sample), byte
+        spi = SPI(adxl345(1, 2, 3), more=0x40)
+        sensor = ADXL345(SpiRegisters(spi, spi.cs, more=0x40), sleep=Sleep())
+        sensor.sample()
+        spi.hangs = byte
+        assert "no ADXL345" in raises(OSError, sensor.sample), byte
+        spi.hangs = None
+        assert sensor.sample()["z"] == 3 / 256, "and it comes back"
+        chip = tsl2591(100, 10)
+        sensor = TSL2591(I2C(chip), sleep=Sleep())
+        sensor.sample()
+        chip.registers[0xB2] = bytes((byte,))
+        chip.registers[0xB4] = bytes((byte,)) * 4
+        assert "no TSL2591" in raises(OSError, sensor.sample), byte
+        spi = SPI(bme280(EXAMPLE + HUMIDITY, 519888, 415148, 30000), clear=0x80)
+        sensor = BME280(SpiRegisters(spi, spi.cs, write_mask=0x7F), sleep=Sleep())
+        sensor.sample()
+        spi.hangs = byte
+        raises(OSError, sensor.sample)
+
+
+def test_a_chip_that_was_without_power_for_a_moment_is_set_up_again():
+    chip = adxl345(1, 2, 3)
+    sensor = ADXL345(I2C(chip), range_g=16, sleep=Sleep())
+    sensor.sample()
+    chip.registers.update({0x2C: b"\x0a", 0x2D: b"\x00", 0x31: b"\x00", 0x32: bytes(6)})  # as after power-up: asleep
+    del chip.written[:]
+    assert "without power" in raises(OSError, sensor.sample)
+    chip.registers[0x32] = adxl345(0, 0, 0).registers[0x32]
+    assert sensor.sample() == {"x": 0, "y": 0, "z": 0}, "in free fall that is a reading"
+    assert chip.written == [(0x31, b"\x0b"), (0x2C, b"\x0a"), (0x2D, b"\x08")]
+    chip = bme280(EXAMPLE + HUMIDITY, 519888, 415148, 30000)
+    sensor = BME280(I2C(chip), sleep=Sleep())
+    sensor.sample()
+    # it goes on measuring when told, but no humidity any more (5.4.3: skipped, 0x8000)
+    chip.registers[0xF2] = b"\x00"
+    good, chip.registers[0xF7] = chip.registers[0xF7], chip.registers[0xF7][:6] + b"\x80\x00"
+    assert "nothing was measured" in raises(OSError, sensor.sample)
+    chip.registers[0xF7] = good
+    assert sensor.sample()["temperature"] == 25.08 and chip.registers[0xF2] == b"\x01"
+
+
 def test_what_a_chip_cannot_measure_is_no_reading():
     chip = mcp9808(0x0FFF)  # a wire that hangs
     assert "cannot be" in raises(OSError, MCP9808(I2C(chip), sleep=Sleep()).sample)
@@ -122,6 +172,7 @@ def test_adxl345_twos_complement_in_every_range():
         sensor = ADXL345(I2C(chip), sleep=Sleep(), range_g=range_g)
         assert sensor.sample() == {"x": 1, "y": -1, "z": -1 / 256}
         assert chip.written[0] == (0x31, bytes((8 | bits,))) and (0x2D, b"\x08") in chip.written
+        assert sensor.sleep.ms == 12, "the first value comes after 1.1 ms and a period of 10 ms"
         end = 256 * range_g
         chip.registers[0x32] = adxl345(-end, end - 1, 0).registers[0x32]
         assert sensor.sample() == {"x": -range_g, "y": range_g - 1 / 256, "z": 0}
@@ -131,8 +182,9 @@ def test_adxl345_twos_complement_in_every_range():
 def test_adxl345_over_spi_and_one_field():
     spi = SPI(adxl345(128, 0, -384), more=0x40)
     sensor = ADXL345(SpiRegisters(spi, spi.cs, more=0x40), field="z", sleep=Sleep())
+    assert spi.cs.writes == [1], "nobody else's bytes on the bus are for it"
     assert sensor.sample() == -1.5
-    assert spi.cs.level == 1
+    assert spi.cs.writes[1:] == [0, 1] * (len(spi.cs.writes) // 2), "selected for each transfer, and no longer"
     said = raises(ValueError, ADXL345, None, field="w")
     assert "x, y, z" in said
 
@@ -177,6 +229,25 @@ def test_tsl2591_too_bright_has_no_lux():
 def test_tsl2591_darkness_is_zero():
     for full, infrared in ((0, 0), (3, 3), (3, 9)):
         assert TSL2591(I2C(tsl2591(full, infrared)), gain="low", sleep=Sleep()).sample()["lux"] == 0
+
+
+def test_tsl2591_too_much_infrared_is_too_bright_and_a_new_gain_begins_a_new_integration():
+    assert TSL2591(I2C(tsl2591(400, 36863)), gain="low", sleep=Sleep()).sample()["lux"] is None
+    chip = tsl2591(36863, 36863)
+    sensor = TSL2591(I2C(chip), sleep=Sleep())
+    sensor.sample()
+    assert sensor.gain == "low"
+    sensor.sample()
+    assert sensor.gain == "low", "there is no less"
+    # off and on around each gain, so that no integration is of two
+    assert chip.written == [
+        (0xA0, b"\x01"),
+        (0xA1, b"\x10"),
+        (0xA0, b"\x03"),
+        (0xA0, b"\x01"),
+        (0xA1, b"\x00"),
+        (0xA0, b"\x03"),
+    ]
 
 
 def test_tsl2591_finds_the_gain():
@@ -289,13 +360,16 @@ def test_bme280_calibration_with_signs():
 
 
 def test_bme280_what_goes_wrong_is_an_oserror():
-    chip = bme280(EXAMPLE + HUMIDITY, 0x80000, 0x80000, 0x8000)
-    assert "nothing was measured" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
+    for marks in ((0x80000, 415148, 30000), (519888, 0x80000, 30000), (519888, 415148, 0x8000)):
+        chip = bme280(EXAMPLE + HUMIDITY, *marks)
+        assert "nothing was measured" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
     chip = bme280(EXAMPLE + HUMIDITY, 519888, 415148, 30000)
     chip.registers[0xF3] = b"\x08"
     assert "too long" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
     chip = bme280((0,) * 18, 519888, 415148, 30000)
-    assert "calibration" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
+    assert "not read its own calibration" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
+    chip = bme280(EXAMPLE[:3] + (0,) + EXAMPLE[4:] + HUMIDITY, 519888, 415148, 30000)
+    assert "divides by zero" in raises(OSError, BME280(I2C(chip), sleep=Sleep()).sample)
 
 
 # Tables

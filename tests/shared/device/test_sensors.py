@@ -102,6 +102,8 @@ def test_proc_files_as_the_kernel_writes_them():
         )
         assert cpu() == 30.0  # 30 of 100 were not idle
         assert network() == [22, 11]
+        at("net/dev", head + "    lo: 103 1 0 0 0 0 0 0 202 1 0 0 0 0 0 0\n")
+        assert network() == [0, 0], "an interface that has gone has sent nothing back"
         assert (proc.memory({})(), proc.load({})()) == (75.0, 0.25)
     finally:
         proc.PROC = before

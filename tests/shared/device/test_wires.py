@@ -2,6 +2,7 @@
 """Sensors on wires of their own, in files and by others' drivers; outputs."""
 
 import os
+import sys
 
 from simulated_bus import Level, OneWire
 
@@ -9,6 +10,7 @@ from bourn._compat.system import random_bytes
 from bourn.device.outputs.gpio import PinOutput
 from bourn.device.outputs.neopixel import NeoPixelOutput
 from bourn.device.sensors import make_sensor
+from bourn.device.sensors.bus import open_i2c
 from bourn.device.sensors.chip_temperature import rp2_degrees
 from bourn.device.sensors.dht import DHT, decode
 from bourn.device.sensors.ds18x20 import DS18x20, KernelThermometer, crc8, degrees
@@ -113,6 +115,29 @@ def test_ds18x20_a_wrong_checksum_and_a_silent_bus():
     assert sensor.sample() == 25.0625
     wire.silent = True
     assert "nobody" in raises(OSError, sensor.sample)
+    said = raises(OSError, DS18x20(OneWire({}), sleep=lambda ms: None).sample)
+    assert "nobody answers" in said and "pull-up" in said and "rom" not in said, said
+
+
+def test_ds18x20_that_is_pulled_off_in_the_middle_is_found_again():
+    for where in ("after its scan", "while it converts", "before it is read"):
+        wire = OneWire({ROM: scratchpad(0x0191)})
+        waited = []
+        sensor = DS18x20(wire, sleep=waited.append)
+        if where == "after its scan":
+            wire.scan = lambda: [ROM]
+            wire.silent = True
+        elif where == "while it converts":
+            sensor._sleep = lambda ms, wire=wire: setattr(wire, "silent", True)
+        else:
+            wire.thermometers = {ROM: b"\xff" * 9}
+        said = raises(OSError, sensor.sample)
+        assert "wiring" in said, (where, said)
+        wire.silent = False
+        wire.thermometers = {ROM: scratchpad(0x0140)}
+        wire.resolutions = {}
+        sensor._sleep = waited.append
+        assert sensor.sample() == 20 and wire.resolutions, where
 
 
 def test_ds18x20_85_degrees_after_power_up_are_no_reading():
@@ -149,7 +174,12 @@ def test_ds18x20_as_the_kernel_reads_it():
         ("6f fe 4b 46 7f ff 01 10 67 : crc=67 YES\n6f fe 4b 46 7f ff 01 10 67 t=-25062\n", -25.062),
         ("91 01 4b 46 7f ff 0c 10 5e : crc=5f NO\n91 01 4b 46 7f ff 0c 10 5e t=25062\n", "checksum"),
         ("50 05 4b 46 7f ff 0c 10 1c : crc=1c YES\n50 05 4b 46 7f ff 0c 10 1c t=85000\n", "power-up"),
+        ("00 00 00 00 00 00 00 00 00 : crc=00 YES\n00 00 00 00 00 00 00 00 00 t=0\n", "checksum"),  # shorted
+        ("00 00 4b 46 7f ff 0c 10 c1 : crc=c1 YES\n00 00 4b 46 7f ff 0c 10 c1 t=0\n", 0),
         ("", "checksum"),
+        ("91 01 4b 46 7f ff 0c 10 5e : crc=5e YES\n", "checksum"),  # cut short
+        ("40 05 4b 46 7f ff 0c 10 1c : crc=1c YES\n40 05 4b 46 7f ff 0c 10 1c t=84000\n", 84),
+        ("50 05 4b 46 7f ff 0c 10 1c : crc=1c YES\n50 05 4b 46 7f ff 0c 10 1c t=85000\n", 85),  # it comes from there
     ):
         with open(NAME, "w") as file:
             file.write(text)
@@ -234,6 +264,53 @@ def test_adc_scale_and_mean():
     assert "Linux" in raises(ImportError, make_sensor, {"kind": "adc", "pin": 1})
 
 
+class Machine:
+    """A board's `machine`, and `onewire`: it notes what its buses were made from."""
+
+    made = None
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *arguments, **named):
+        Machine.made = (self.name, arguments, named)
+        return self
+
+
+def on_a_board(soft, function, *arguments):
+    """What `function` returns, or its error in words, where there is a `machine`; `soft` as on an ESP8266."""
+    before = sys.modules.get("machine"), sys.modules.get("onewire")
+    Machine.I2C = Machine("I2C")
+    Machine.SoftI2C = Machine.I2C if soft else Machine("SoftI2C")
+    Machine.ADC, Machine.OneWire = Machine("ADC"), Machine("OneWire")
+    Machine.Pin = lambda number: "pin %d" % number
+    sys.modules["machine"] = sys.modules["onewire"] = Machine
+    try:
+        return function(*arguments)
+    except ValueError as e:
+        return str(e)
+    finally:
+        for name, module in zip(("machine", "onewire"), before):
+            del sys.modules[name]
+            if module:
+                sys.modules[name] = module
+
+
+def test_the_bus_of_a_board_by_its_settings():
+    pins = {"scl": "pin 5", "sda": "pin 4"}
+    assert on_a_board(False, open_i2c, {}) and Machine.made == ("I2C", (0,), {"freq": 100000})
+    assert on_a_board(False, open_i2c, {"bus": 1, "scl": 5, "sda": 4, "freq": 400000})
+    assert Machine.made == ("I2C", (1,), dict(pins, freq=400000))
+    assert on_a_board(True, open_i2c, {"bus": 0, "scl": 5, "sda": 4})  # an ESP8266: its bus has no number
+    assert Machine.made == ("I2C", (), dict(pins, freq=100000))
+    assert "`scl` and `sda`" in on_a_board(True, open_i2c, {"scl": 5})
+
+
+def test_a_pin_that_is_not_named_is_told():
+    for kind in ("adc", "ds18x20", "gpio"):
+        assert "`pin`" in on_a_board(False, make_sensor, {"kind": kind}), kind
+
+
 def test_the_thermometer_of_an_rp2040():
     # 4.9.5: 0.706 V at 27 degrees, 1.721 mV less a degree
     for volts, expected in ((0.706, 27), (0.706 - 0.001721 * 10, 37), (0.706 + 0.001721 * 20, 7)):
@@ -248,8 +325,8 @@ def test_a_file_of_the_kernel():
             file.write(text)
         assert sensor.sample() == expected
     whole = make_sensor({"kind": "file", "path": NAME, "offset": 1})
-    for text in ("", "warm"):
-        with open(NAME, "w") as file:
+    for text in (b"", b"warm", b"\xff\xfe\x80"):
+        with open(NAME, "wb") as file:
             file.write(text)
         assert "no number" in raises(OSError, whole.sample)
     with open(NAME, "w") as file:

@@ -35,6 +35,8 @@ def probe(options: dict):
             from machine import ADC
         except ImportError:
             raise ImportError("no machine.ADC here: on Linux read the converter's file with kind `file`")
+        if options.get("pin") is None:
+            raise ValueError("give the number of a pin as `pin`")
         adc = ADC(options["pin"])
     settings = {name: options[name] for name in ("reference", "scale", "offset", "samples") if name in options}
     return AnalogInput(adc, **settings).sample

@@ -55,8 +55,9 @@ class BME280(Chip):
         pressure = data[0] << 12 | data[1] << 4 | data[2] >> 4
         temperature = data[3] << 12 | data[4] << 4 | data[5] >> 4
         humidity = data[6] << 8 | data[7]
-        if temperature == 0x80000 or pressure == 0x80000:
-            raise OSError(EIO, "BME280: nothing was measured")  # 0x80000 is the mark for that
+        # the marks for that; humidity alone has it where the chip has lost its set-up, without power for a moment
+        if temperature == 0x80000 or pressure == 0x80000 or humidity == 0x8000:
+            raise OSError(EIO, "BME280: nothing was measured")
         return compensate(self.calibration, temperature, pressure, humidity)
 
 

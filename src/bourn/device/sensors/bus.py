@@ -4,8 +4,9 @@
 def open_i2c(options: dict):
     """The I2C bus of `options`: the object `i2c` itself, or the one that `bus`, `scl`, `sda` and `freq` tell.
 
-    On a board `machine.I2C(bus, ...)`: `bus` 0, `freq` 100000 Hz, pins as the port's own unless given. On Linux `bus`
-    is the number N of /dev/i2c-N (1). OSError if it cannot be opened; ImportError saying what to install.
+    On a board `machine.I2C(bus, ...)`: `bus` 0, `freq` 100000 Hz, pins as the port's own unless given (an ESP8266 has
+    none). On Linux `bus` is the number N of /dev/i2c-N (1). OSError if it cannot be opened; ValueError where pins are
+    lacking; ImportError saying what to install.
     """
     if options.get("i2c") is not None:
         return options["i2c"]
@@ -15,8 +16,15 @@ def open_i2c(options: dict):
         from bourn.device.sensors.linux import LinuxI2C
 
         return LinuxI2C(options.get("bus", 1))
+    import machine
+
     settings = {name: Pin(options[name]) for name in ("scl", "sda") if name in options}
-    return I2C(options.get("bus", 0), freq=options.get("freq", 100000), **settings)
+    settings["freq"] = options.get("freq", 100000)
+    if I2C is not getattr(machine, "SoftI2C", None):
+        return I2C(options.get("bus", 0), **settings)
+    if len(settings) < 3:  # an ESP8266's has neither a number nor pins of its own
+        raise ValueError("give the pins of the bus as `scl` and `sda`")
+    return I2C(**settings)
 
 
 def open_pin(options: dict, out: bool = False):

@@ -26,7 +26,9 @@ class Chip:
 
     A sample is a dict {field: value}, or the value of `field` alone. OSError when the bus does not answer, when another
     chip is there, or when a value is out of the chip's range; the next sample then sets the chip up again, for it may
-    have been without power. `sleep(ms)` is used only where a chip needs time.
+    have been without power. Bytes that are all the same are believed only from a chip that still says who it is and is
+    still set up: so answers a wire that hangs, and a chip that has had no power for a moment. `sleep(ms)` is used only
+    where a chip needs time.
     """
 
     TABLE: dict = {}
@@ -74,6 +76,11 @@ class Chip:
     def read(self):
         """The bytes of one measurement."""
         self.bus.readfrom_mem_into(self.address, self.TABLE["data"][0], self._data)
+        if min(self._data) == max(self._data):
+            self._identify()
+            for register, byte in self.TABLE["setup"]:
+                if self.register(register)[0] != byte:
+                    raise OSError(EIO, "%s: it has been without power" % self.TABLE["chip"])
         return self._data
 
     def convert(self, data):

@@ -15,6 +15,7 @@ READ_SCRATCHPAD = 0xBE
 DS18S20_FAMILY = 0x10
 CONVERSIONS = {9: 94, 10: 188, 11: 375, 12: 750}  # bits: longest conversion in ms (table 2 of the DS18B20)
 POWER_UP = 85.0  # what the register holds until the first conversion (table 1)
+NOBODY = "ds18x20: nobody answers on the wire; look at the wiring and the pull-up resistor"
 
 
 def crc8(data):
@@ -81,6 +82,8 @@ class DS18x20:
         found = self.rom
         if found is None:
             all_of_them = self.wire.scan()
+            if not all_of_them:
+                raise OSError(EIO, NOBODY)
             if len(all_of_them) != 1:
                 names = ", ".join([bytes(rom).hex() for rom in all_of_them])
                 raise OSError(EIO, "%d devices on the wire (%s); name one as `rom`" % (len(all_of_them), names))
@@ -95,7 +98,7 @@ class DS18x20:
 
     def _begin(self, command):
         if not self.wire.reset():
-            raise OSError(EIO, "ds18x20: nobody answers on the wire")
+            raise OSError(EIO, NOBODY)
         self.wire.select_rom(self._found)
         self.wire.writebyte(command)
 
@@ -112,7 +115,8 @@ class KernelThermometer:
         with open(self.path) as file:
             text = file.read()
         at = text.rfind("t=")
-        if "YES" not in text or at < 0:
+        # the CRC of zeros is 0: a bus that is shorted, which the kernel calls right
+        if "YES" not in text or at < 0 or text.startswith("00 00 00 00 00 00 00 00 00"):
             raise OSError(EIO, "ds18x20: %s says the checksum is wrong" % self.path)
         value = int(text[at + 2 :].strip()) / 1000
         before, self._before = self._before, value
@@ -138,6 +142,8 @@ def probe(options: dict):
             if not path:
                 raise ValueError('name the thermometer as `rom`, like "28-3c01d607f3a1" in /sys/bus/w1/devices')
             return KernelThermometer(path).sample
+        if options.get("pin") is None:
+            raise ValueError("give the number of the wire's pin as `pin`")
         wire = OneWire(Pin(options["pin"]))
     rom = options.get("rom")
     return DS18x20(wire, bytes.fromhex(rom) if rom else None, options.get("bits", 12)).sample

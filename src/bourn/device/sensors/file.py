@@ -20,9 +20,9 @@ class FileProbe:
 
     def sample(self):
         """Read it now."""
-        with open(self.path) as file:
-            words = file.read(200).split()
         try:
+            with open(self.path) as file:
+                words = file.read(200).split()
             number = float(words[0]) if "." in words[0] else int(words[0])
         except (IndexError, ValueError):
             raise OSError(EIO, "%s holds no number" % self.path)

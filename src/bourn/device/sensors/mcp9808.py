@@ -8,7 +8,7 @@ TABLE = {
     "bus": "I2C",
     "address": 0x18,
     "identity": ((0x06, 2, 0xFFFF, 0x0054), (0x07, 2, 0xFF00, 0x0400)),
-    "setup": ((0x08, 0x03),),
+    "setup": (),
     "settle_ms": 300,
     "data": (0x05, 2),
     "fields": (("temperature", "°C", -40, 125),),

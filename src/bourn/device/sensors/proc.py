@@ -83,7 +83,7 @@ def network(options: dict):
         nonlocal last
         before = last
         last = totals()
-        return [last[0] - before[0], last[1] - before[1]]
+        return [max(0, last[0] - before[0]), max(0, last[1] - before[1])]  # less: an interface has gone
 
     return sample
 
