@@ -74,6 +74,17 @@ def test_sensors_of_this_machine_out_of_proc():
         system._psutil = before
 
 
+class Filled:
+    """An `os` whose disk is at /data."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def statvfs(self, path):
+        assert path == "/data"
+        return self.told
+
+
 def test_proc_files_as_the_kernel_writes_them():
     def at(name, text):
         with open(folder + "/" + name, "w") as file:
@@ -105,6 +116,11 @@ def test_proc_files_as_the_kernel_writes_them():
         at("net/dev", head + "    lo: 103 1 0 0 0 0 0 0 202 1 0 0 0 0 0 0\n")
         assert network() == [0, 0], "an interface that has gone has sent nothing back"
         assert (proc.memory({})(), proc.load({})()) == (75.0, 0.25)
+        statvfs, os_of = (4096, 4096, 1000, 400, 300, 0, 0, 0, 0, 255), proc.os
+        proc.os = Filled(statvfs)
+        used = proc.disk({"path": "/data"})()
+        proc.os = os_of
+        assert used == 66.7, "600 of the 900 blocks that a user may have, as df says it"
     finally:
         proc.PROC = before
         for name in ("stat", "net/dev", "meminfo", "loadavg"):

@@ -218,6 +218,7 @@ def test_dht11_example_of_its_manual_and_below_zero():
     assert decode(bytes((0x35, 0x00, 0x18, 0x00, 0x4D)), 11) == (24, 53)
     assert decode(bytes(summed(0x35, 0x00, 0x18, 0x04)), 11) == (24.4, 53)
     assert decode(bytes(summed(0x35, 0x00, 0x0A, 0x81)), 11) == (-10.1, 53)
+    assert decode(bytes(summed(0x35, 0x04, 0x18, 0x00)), 11) == (24, 53.4)
 
 
 def test_dht_a_wrong_sum_is_an_error_and_so_is_nobody():
@@ -228,6 +229,21 @@ def test_dht_a_wrong_sum_is_an_error_and_so_is_nobody():
         assert "checksum" in raises(OSError, DHT(Level(), measure=wire_of(*wrong)).sample)
     assert "checksum" in raises(OSError, DHT(Level(), measure=wire_of(0, 0, 0, 0, 0)).sample)
     assert "cannot be" in raises(OSError, DHT(Level(), measure=wire_of(*summed(0xFF, 0xFF, 0x7F, 0xFF))).sample)
+    assert "checksum" in raises(OSError, DHT(Level(), measure=wire_of(*(0xFF,) * 5)).sample)
+    for humidity, temperature, possible in (
+        (1000, 800, True),
+        (1001, 800, False),
+        (1000, 801, False),
+        (0, 400 | 0x8000, True),
+        (0, 401 | 0x8000, False),
+    ):
+        words = summed(humidity >> 8, humidity & 0xFF, temperature >> 8, temperature & 0xFF)
+        sensor = DHT(Level(), measure=wire_of(*words))
+        if possible:
+            assert set(sensor.sample()) == {"temperature", "humidity"}
+        else:
+            assert "cannot be" in raises(OSError, sensor.sample), (humidity, temperature)
+    assert "temperature, humidity" in raises(ValueError, DHT, Level(), field="dew", measure=wire_of(*good))
 
     def timeout(pin, buffer):
         raise OSError(110)
@@ -304,6 +320,21 @@ def test_the_bus_of_a_board_by_its_settings():
     assert on_a_board(True, open_i2c, {"bus": 0, "scl": 5, "sda": 4})  # an ESP8266: its bus has no number
     assert Machine.made == ("I2C", (), dict(pins, freq=100000))
     assert "`scl` and `sda`" in on_a_board(True, open_i2c, {"scl": 5})
+
+
+def test_the_thermometer_inside_an_esp32():
+    class Esp32:  # the first one has degrees Fahrenheit
+        raw_temperature = staticmethod(lambda: 131)
+
+    class Newer:
+        mcu_temperature = staticmethod(lambda: 54)
+
+    for module, degrees_celsius in ((Esp32, 55), (Newer, 54)):
+        sys.modules["esp32"] = module
+        try:
+            assert make_sensor({"kind": "chip_temperature"}).sample() == degrees_celsius
+        finally:
+            del sys.modules["esp32"]
 
 
 def test_a_pin_that_is_not_named_is_told():
@@ -388,6 +419,12 @@ def test_a_pin_follows_the_flow_and_goes_off_at_its_end():
     source._dispatch_next(1)
     source._dispatch_error(ValueError("x"))
     assert pin.writes == [1]
+    pin = Level()
+    source = OutputThing()
+    source.connect(PinOutput(pin))
+    source._dispatch_next(1)
+    source._dispatch_error(OSError("the sensor has died"))
+    assert pin.writes == [1, 0], "the pump stops"
 
 
 class Strip(list):
@@ -428,3 +465,20 @@ def test_pixels_by_a_scale_of_colours_and_brightness():
     output.on_error(OSError(5))
     assert list(strip) == [(0, 0, 51)] * 2
     raises(ValueError, NeoPixelOutput, strip, brightness=2)
+    output = NeoPixelOutput(strip, brightness=0)
+    output.on_next([[255, 255, 255]] * 2)
+    assert list(strip) == [(0, 0, 0)] * 2, "as many colours as pixels, none of them bright"
+    output = NeoPixelOutput(strip, brightness=1)
+    output.on_next([255, 255, 255])
+    output.on_error(OSError("the sensor has died"))
+    assert list(strip) == [(0, 0, 0)] * 2
+
+    class Adafruits(list):
+        shown = 0
+
+        def show(self):
+            self.shown += 1
+
+    strip = Adafruits([(0, 0, 0)])
+    NeoPixelOutput(strip).on_next([1, 2, 3])
+    assert strip == [(1, 2, 3)] and strip.shown == 1

@@ -7,7 +7,7 @@ class NeoPixelOutput:
     A value is a colour [r, g, b] for all pixels, a list of colours from the first pixel on (the others go dark), or
     what `colour(value)` makes into one of these. Each part is 0 to 255, times `brightness` (0 to 1). The strip is
     written once for an event, and only when something has changed. When the stream ends it goes dark, unless `keep`.
-    ValueError for what is no colour: that event shows nothing.
+    ValueError or TypeError for what is no colour: that event shows nothing.
     """
 
     def __init__(self, strip, colour=None, brightness=1, keep=False):
