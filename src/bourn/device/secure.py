@@ -14,7 +14,7 @@ CHUNK_BYTES = 4096  # of one write, which may have to be repeated with the very 
 
 
 def ders(source) -> list:
-    """The DER of every object in `source`: PEM or DER bytes, or the path of a file that holds them."""
+    """The DER of every object in `source`: PEM or DER bytes, or the path of a file with them. OSError, ValueError."""
     data = source
     if isinstance(source, str):
         with open(source, "rb") as file:
@@ -27,14 +27,16 @@ def ders(source) -> list:
     lines: list = []
     for line in data.split(b"\n"):
         line = line.strip()
-        if line.startswith(b"-----BEGIN") and not line.endswith(b"PARAMETERS-----"):
+        if line.startswith(b"-----BEGIN"):
             lines = []
         elif line.startswith(b"-----END"):
-            if lines:
+            if lines and not line.endswith(b"PARAMETERS-----"):  # of a curve, before the key
                 found.append(a2b_base64(b"".join(lines)))
             lines = []
         else:
             lines.append(line)
+    if not found:
+        raise ValueError("there is no whole certificate or key in %s" % (source if data is not source else "the PEM"))
     return found
 
 
@@ -42,9 +44,9 @@ class Tls:
     """What a client trusts, and who it is. `ca` is PEM or DER as bytes, or the path of such a file.
 
     It may be left out where the system knows whom to trust (CPython). `name` is what the server's certificate has to be
-    for, where that is not the host that was asked for. `cert` and `key` (paths of PEM files) are for servers that want
-    to know who comes. ValueError or OSError where they are no good. A board's clock must be set: certificates have
-    dates.
+    for, where that is not the host that was asked for. `cert` and `key` (paths of PEM files, or of one with both) are
+    for servers that want to know who comes. ValueError or OSError where they are no good. A board's clock must be set:
+    certificates have dates.
     """
 
     def __init__(self, ca=None, cert=None, key=None, name=None) -> None:
@@ -64,7 +66,7 @@ class Tls:
             for der in ders(ca):
                 context.load_verify_locations(der)
             if cert:
-                context.load_cert_chain(ders(cert)[0], ders(key)[0])
+                context.load_cert_chain(ders(cert)[0], ders(key or cert)[-1])
 
     def wrap(self, s, host: str):
         """A channel over the connected socket `s`, which blocks nobody; its first reads do the handshake."""

@@ -20,11 +20,10 @@ def open_i2c(options: dict):
 
     settings = {name: Pin(options[name]) for name in ("scl", "sda") if name in options}
     settings["freq"] = options.get("freq", 100000)
-    if I2C is not getattr(machine, "SoftI2C", None):
-        return I2C(options.get("bus", 0), **settings)
-    if len(settings) < 3:  # an ESP8266's has neither a number nor pins of its own
+    soft = I2C is getattr(machine, "SoftI2C", None)  # an ESP8266's has neither a number nor pins of its own
+    if soft and len(settings) < 3:
         raise ValueError("give the pins of the bus as `scl` and `sda`")
-    return I2C(**settings)
+    return I2C(**settings) if soft else I2C(options.get("bus", 0), **settings)
 
 
 def open_pin(options: dict, out: bool = False):
