@@ -7,6 +7,7 @@ no date has: RELATIVE + ms. `bourn.spool.timed` keeps them in the outbox until t
 from bourn.clock import RELATIVE, Clock
 
 PLAUSIBLE_MS = 1735689600000  # 2025-01-01: a board that says it is earlier does not know
+END_MS = 4102444800000  # 2100-01-01: nor does one that says it is later, and many a board's calendar ends soon after
 
 
 class BoardClock:
@@ -20,7 +21,7 @@ class BoardClock:
         self._set_rtc = set_rtc
         self.offset = None  # ms from `now()` to the time of day; None while that is not known
         wall = self._clock.wall()
-        if wall >= PLAUSIBLE_MS:  # it was kept over the reset
+        if PLAUSIBLE_MS <= wall < END_MS:  # it was kept over the reset
             self.offset = wall - self._clock.now()
 
     def now(self):
@@ -40,9 +41,11 @@ class BoardClock:
         return self._clock.now() + (RELATIVE if self.offset is None else self.offset)
 
     def set(self, wall_ms):
-        """It is `wall_ms` now. ValueError for a time before 2025."""
-        if wall_ms < PLAUSIBLE_MS:
-            raise ValueError("%d ms since 1970 is before 2025; whoever says so does not know the time" % wall_ms)
+        """It is `wall_ms` now. ValueError for a time before 2025 or after 2099."""
+        if not PLAUSIBLE_MS <= wall_ms < END_MS:
+            raise ValueError(
+                "%d ms since 1970 is not in 2025 to 2099; whoever says so does not know the time" % wall_ms
+            )
         self.offset = wall_ms - self._clock.now()
         if self._set_rtc:
             self._set_rtc(wall_ms)

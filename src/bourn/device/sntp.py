@@ -60,7 +60,11 @@ def read(data, nonce):
     delay, dispersion = struct.unpack(">II", data[4:12])
     if (delay >= 1 << 16 and delay < 1 << 31) or dispersion >= 1 << 16:  # seconds and parts of 65536
         raise ReplyError("the server is not sure to a second")
-    return _ms(received[0], received[1]), _ms(sent[0], sent[1])
+    received = _ms(received[0], received[1])
+    sent = _ms(sent[0], sent[1])
+    if sent < received:
+        raise ReplyError("the server answers before it is asked")
+    return received, sent
 
 
 class TimeLink:

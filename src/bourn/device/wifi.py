@@ -66,7 +66,7 @@ class WifiLink:
                 self._begin(now)
             elif self.state == "connecting":
                 self._look(now)
-        except OSError as e:  # of the driver: it is in another state than it says
+        except (OSError, RuntimeError) as e:  # of the driver: in another state than it says; an ESP32's short of memory
             self._fail(now, "driver: %s" % e)
         if self.state == "ended":
             return None
@@ -128,7 +128,7 @@ class WifiLink:
         self.last_error = "cannot join %s: %s" % (self.ssid, why)
         try:
             self.station.disconnect()  # some ports refuse a second connect while the first is under way
-        except OSError as e:
+        except (OSError, RuntimeError) as e:
             self.last_error += "; then %s" % e
         pause = min(BACKOFF_CAP_MS, BACKOFF_MS << min(self._in_row, 16))
         self._in_row += 1

@@ -48,6 +48,8 @@ class Server:
         self.socket.setblocking(False)
         self.clock = clock
         self.options = {}
+        self.off_ms = 0  # its clock
+        self.held_ms = 0  # between its getting the question and its answer, as it says
         self.extra = b""  # another reply, before
         self.silent = False
 
@@ -61,8 +63,8 @@ class Server:
             return
         if self.extra:
             self.socket.sendto(self.extra, sender)
-        wall = NOW + self.clock.now()
-        self.socket.sendto(reply(data[40:], received=wall, sent=wall, **self.options), sender)
+        wall = NOW + self.off_ms + self.clock.now()
+        self.socket.sendto(reply(data[40:], received=wall, sent=wall + self.held_ms, **self.options), sender)
 
 
 def test_a_question_holds_nothing_but_a_nonce():
@@ -86,11 +88,18 @@ def test_replies_that_do_not_count():
         reply(delay=1 << 16),
         reply(dispersion=1 << 16),
         reply()[:40] + bytes(8),
+        reply()[:32] + bytes(8) + reply()[40:],
+        reply(sent=NOW - 1),  # answered before it was asked
+        reply(first=0x04),  # no version
+        reply(first=0x2C),  # version 5
+        b"",
     ):
         assert not refused(data).kiss
     kiss = refused(reply(stratum=0, name=b"RATE"))
     assert kiss.kiss == "RATE"
     read(reply(delay=(1 << 32) - 5), NONCE)  # a delay may be slightly negative
+    read(reply(delay=(1 << 16) - 1, dispersion=(1 << 16) - 1, stratum=15, first=0x0C) + b"more", NONCE)
+    assert refused(reply(stratum=0, name=b"\0\xff\x07 ")).kiss == "?", "a kiss without a word is one"
 
 
 def test_a_board_clock_before_and_after():
@@ -99,11 +108,18 @@ def test_a_board_clock_before_and_after():
     clock = BoardClock(machine, told.append)
     machine.advance(1234)
     assert clock.offset is None and clock.wall() == RELATIVE + 1234 and clock.now() == 1234
-    try:
-        clock.set(1000)
-        raise AssertionError("1970 was taken")
-    except ValueError as e:
-        assert "2025" in str(e)
+    for wrong in (1000, -1, 1735689599999, 4102444800000, 10**18, 10**30):
+        try:
+            clock.set(wrong)
+            raise AssertionError("%d was taken" % wrong)
+        except ValueError as e:
+            assert "2025" in str(e)
+    assert clock.offset is None and told == []
+    for end in (1735689600000, 4102444799999):
+        again = BoardClock(ManualClock(946684800000))
+        again.set(end)
+        assert again.wall() == end == BoardClock(ManualClock(end)).wall()
+    assert BoardClock(ManualClock(4102444800000)).offset is None, "a calendar that has run over knows nothing"
     clock.set(NOW)
     machine.advance(10)
     assert (clock.wall(), clock.now(), told) == (NOW + 10, 1244, [NOW])
@@ -172,6 +188,55 @@ def test_silence_is_a_failure_with_a_back_off_and_a_kiss_is_heeded():
     world.link.step()
     assert world.clock.wall() == NOW + world.clock.now()
     world.close()
+
+
+def test_a_server_that_is_far_off_sets_nothing():
+    """Its clock begins in the year 2000, or is beyond what the calendars of boards reach."""
+    for ms in (946684800000, 1735689500000, 4102444800000):
+        world = World()
+        world.server.off_ms = ms - NOW
+        world.step()
+        assert sntp.BACKOFF_MS // 2 <= world.link.step() <= sntp.BACKOFF_MS
+        assert world.clock.offset is None and "2025" in world.link.last_error
+        world.server.off_ms = 0
+        world.step()
+        assert world.link.step() == sntp.AGAIN_MS
+        assert world.clock.wall() == NOW + world.clock.now() and world.link.last_error is None
+        world.close()
+
+
+def test_a_server_that_takes_its_time_and_one_that_lies_about_it():
+    # 300 ms on the way there and back, of them 200 at the server; then one that says it had it for longer than that
+    for held_ms, error_ms in ((200, 50), (300, 0), (400, 0)):
+        world = World()
+        world.server.held_ms = held_ms
+        world.step(way_ms=300)
+        assert world.link.step() == sntp.AGAIN_MS
+        assert world.link.error_ms == error_ms
+        assert world.clock.wall() == NOW + 150 + held_ms + error_ms
+        world.close()
+    world = World()
+    world.server.held_ms = -86400000
+    world.step()
+    assert world.link.step() == sntp.LOOK_MS and world.clock.offset is None, "the true one may be under way"
+    world.clock.advance(sntp.TIMEOUT_MS)
+    world.link.step()
+    assert world.link.counters["failures"] == 1 and "no answer" in world.link.last_error
+    world.close()
+
+
+def test_nobody_listens_and_a_name_that_is_none():
+    world = World()
+    world.server.socket.close()
+    world.link.step()
+    for _ in range(100):
+        world.clock.advance(sntp.LOOK_MS)
+        if world.link.step() != sntp.LOOK_MS:
+            break
+    assert world.link.counters == {"asked": 1, "set": 0, "failures": 1} and world.link._socket is None
+    link = TimeLink(world.clock, "no.such.name.invalid")
+    assert link.step() >= sntp.BACKOFF_MS // 2 and link.counters["failures"] == 1 and link._socket is None
+    link.close()
 
 
 def test_a_program_that_is_awake_for_a_moment_waits_for_it():
