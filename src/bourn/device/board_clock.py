@@ -4,10 +4,12 @@ Many boards begin without a time. Readings taken then are stamped relative to th
 no date has: RELATIVE + ms. `bourn.spool.timed` keeps them in the outbox until the time is known, and gives them theirs.
 """
 
+from bourn._compat import const
 from bourn.clock import RELATIVE, Clock
 
-PLAUSIBLE_MS = 1735689600000  # 2025-01-01: a board that says it is earlier does not know
-END_MS = 4102444800000  # 2100-01-01: nor does one that says it is later, and many a board's calendar ends soon after
+_DAY = const(86400000)  # ms
+_BEGIN = const(20089)  # 2025-01-01 in days: a board that says it is earlier does not know
+_END = const(47482)  # 2100-01-01: nor does who says it is later, and many a board's calendar ends soon after
 
 
 class BoardClock:
@@ -21,7 +23,7 @@ class BoardClock:
         self._set_rtc = set_rtc
         self.offset = None  # ms from `now()` to the time of day; None while that is not known
         wall = self._clock.wall()
-        if PLAUSIBLE_MS <= wall < END_MS:  # it was kept over the reset
+        if _BEGIN <= wall // _DAY < _END:  # it was kept over the reset
             self.offset = wall - self._clock.now()
 
     def now(self):
@@ -42,10 +44,8 @@ class BoardClock:
 
     def set(self, wall_ms):
         """It is `wall_ms` now. ValueError for a time before 2025 or after 2099."""
-        if not PLAUSIBLE_MS <= wall_ms < END_MS:
-            raise ValueError(
-                "%d ms since 1970 is not in 2025 to 2099; whoever says so does not know the time" % wall_ms
-            )
+        if not _BEGIN <= wall_ms // _DAY < _END:
+            raise ValueError("%d ms since 1970 is no time of 2025 to 2099" % wall_ms)
         self.offset = wall_ms - self._clock.now()
         if self._set_rtc:
             self._set_rtc(wall_ms)

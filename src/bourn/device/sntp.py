@@ -42,7 +42,7 @@ def _ms(seconds, fraction):
 def read(data, nonce):
     """(when the server received the question, when it answered), in ms since 1970. ReplyError if it does not count."""
     if len(data) < 48:
-        raise ReplyError("a reply of %d bytes; 48 are the least" % len(data))
+        raise ReplyError("a reply of %d bytes, not 48" % len(data))
     first, stratum = data[0], data[1]
     if data[24:32] != nonce:
         raise ReplyError("it answers another question")
@@ -50,20 +50,20 @@ def read(data, nonce):
         raise ReplyError("no reply of a server (mode %d)" % (first & 7))
     if stratum == 0:
         kiss = "".join([chr(c) for c in data[12:16] if 32 < c < 127])
-        raise ReplyError("the server wants to be left alone (%s)" % kiss, kiss or "?")
+        raise ReplyError("it wants to be left alone (%s)" % kiss, kiss or "?")
     if stratum > 15 or first >> 6 == 3:
-        raise ReplyError("the server does not know the time itself")
+        raise ReplyError("it does not know the time itself")
     received = struct.unpack(">II", data[32:40])
     sent = struct.unpack(">II", data[40:48])
-    if sent == (0, 0) or received == (0, 0):
+    if (0, 0) in (sent, received):
         raise ReplyError("it says no time")
     delay, dispersion = struct.unpack(">II", data[4:12])
     if (delay >= 1 << 16 and delay < 1 << 31) or dispersion >= 1 << 16:  # seconds and parts of 65536
-        raise ReplyError("the server is not sure to a second")
-    received = _ms(received[0], received[1])
-    sent = _ms(sent[0], sent[1])
+        raise ReplyError("it is not sure to a second")
+    received = _ms(*received)
+    sent = _ms(*sent)
     if sent < received:
-        raise ReplyError("the server answers before it is asked")
+        raise ReplyError("it answers before it is asked")
     return received, sent
 
 

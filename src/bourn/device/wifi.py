@@ -59,7 +59,7 @@ class WifiLink:
         try:
             if self.state == "up" and not self.station.isconnected():
                 self.counters["lost"] += 1
-                self.last_error = "the link to %s was lost" % self.ssid
+                self.last_error = "%s was lost" % self.ssid
                 self._at = now
                 self._to("down")
             if self.state == "down" and now >= self._at:
