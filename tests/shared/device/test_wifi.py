@@ -288,6 +288,16 @@ def test_an_address_that_is_lost_is_joined_for_again_at_once_and_told():
             del states[:]
 
 
+def test_whoever_steps_it_more_often_shortens_no_pause():
+    air = Air("esp8266")
+    air.network = ("barn", "other")
+    link = WifiLink("barn", "hay and oats", air, air.clock, random=half)
+    while air.clock.now() < 60000:
+        link.step()
+        air.clock.advance(10)
+    assert len(air.connects) <= 7, "after 1, 2, 4, 8, 16 and 32 s, each halved at most"
+
+
 def test_keeping_ends_when_told():
     air = Air()
     scheduler = Scheduler(air.clock)
