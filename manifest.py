@@ -65,6 +65,7 @@ if options.core:
             "spool/asleep.py",
             "spool/follower.py",
             "spool/ram.py",
+            "spool/segment_acked.py",
             "spool/segment_file.py",
             "spool/segment_gap.py",
             "spool/segments.py",

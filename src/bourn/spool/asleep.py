@@ -34,7 +34,8 @@ def carry(asleep, outbox, clock=None):
         ram._records = [tuple(record) for record in records]
         ram._open = seq + 1 - len(records)
         outbox._ram = ram
-        outbox.spool.ack((epoch, acked))
+        if acked or not [1 for s in outbox.spool._segments if s.epoch != epoch]:
+            outbox.spool.ack((epoch, acked))  # else what older epochs left waits still, and this would cover it
         if clock is not None and clock.offset is None and offset is not None:
             clock.offset = offset
     asleep.before_sleep = lambda: asleep.keep(_record(outbox, clock, asleep.state_bytes))

@@ -132,7 +132,11 @@ class RamFirst:
             raise ValueError("a reading of %d bytes; the limit is %d" % (size, limit))
         try:
             if self._ram.full():
-                self._spill()
+                try:
+                    self._spill()
+                except OSError:  # once more, where that has not made room: a new file may do what the last one did not
+                    if self._ram.full():
+                        self._spill()
             return self._ram.append(record)
         finally:
             self._count()
@@ -202,17 +206,15 @@ class RamFirst:
             if spool._active is not None:
                 spool._close_active()
             spool.seq = ram.first() - 1
-        taken = None
         try:
-            for place, record in ram.read((self.epoch, ram.first() - 1), ram.waiting()):
+            for _, record in ram.read((self.epoch, ram.first() - 1), ram.waiting()):
                 if spool.append(record) is None:
                     break
-                taken = place
                 self.counters["spilled"] += 1
         finally:
             # what `spool` has taken is its own now, also where the next record failed
-            if taken is not None:
-                ram.ack(taken)
+            if spool.seq >= ram.first():
+                ram.ack((self.epoch, spool.seq))
                 ram.trim()
         spool.sync()
 

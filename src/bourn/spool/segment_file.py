@@ -18,7 +18,9 @@ MAGIC = b"BRN1"
 _HEADER = ">4s8sQ"
 HEADER_BYTES = const(24)
 RECORD_BYTES = const(9)  # what a record takes beside its JSON
+COUNT_ALL = 1 << 62  # more than any file holds
 MAX_RECORD = const(65536 - 256)  # bytes of one record as JSON: it has to fit a wire frame
+FULL = (28, 36)  # ENOSPC; littlefs calls it ENAMETOOLONG where it has no room for one more name
 _BLOCK = const(512)  # bytes read at once; a longer record is read whole
 DATA = const(68)  # "D": the JSON is the record
 GAP = const(71)  # "G": the JSON is [last, reason]; such a record is alone in its file
@@ -125,21 +127,7 @@ class Segment:
         return body if crc32(body, self._seed) == crc else None
 
 
-def pack_place(place):
-    """The bytes of the file `acked`, which holds one place. A number that changed there would cost records."""
-    epoch, seq = place
-    return json.dumps((epoch, seq, crc32(b"%s %d" % (epoch.encode(), seq)))).encode()
-
-
-def load_place(files, path):
-    """The place in the file `path`; None when it is not whole."""
-    file = files.open(path, "rb")
-    try:
-        data = file.read(200)
-    finally:
-        file.close()
-    try:
-        epoch, seq, _ = json.loads(data)
-        return (epoch, seq) if data == pack_place((epoch, seq)) else None
-    except (ValueError, TypeError, AttributeError):
-        return None
+def write_all(file, data):
+    """Write `data`; OSError where some of it has no room."""
+    if file.write(data) != len(data):
+        raise OSError(FULL[0], "no space left")

@@ -1,26 +1,50 @@
-"""What a full segment spool does: its oldest file becomes a Gap. Loaded by the first one that gets full."""
+"""What a segment spool does when it is full, or a write failed. Loaded by the first one that needs it."""
 
 import json
 
 from bourn._compat import const
-from bourn.spool.segment_file import GAP, Segment
+from bourn.spool.segment_file import COUNT_ALL, FULL, GAP, HEADER_BYTES, Segment
 
-_ENOSPC = const(28)  # errno, the same on every port
+_DROPS = const(4)  # files at most that one record may cost on a full disk: what was torn there may be short
+
+
+def make_room(spool, e, do, what):
+    """What `do(what)` returns, once there is room for it, where it has failed by `e`; False if the policy is another.
+
+    OSError: `e`, where it was something else, or no room all the same.
+    """
+    for _ in range(_DROPS):
+        if e.args[0] not in FULL:
+            raise e
+        if spool.policy != "drop_oldest":
+            return False
+        if not drop_oldest(spool):
+            raise e
+        try:
+            return do(what)
+        except OSError as another:
+            e = another
+    raise e
 
 
 def drop_oldest(spool):
     """Turn the oldest file with records into a Gap in its place; False when there is none."""
-    if spool._active is not None:
-        spool._close_active()
     if spool._trimmed():
         return True
-    i = 0
+    if spool._active is not None and not [1 for s in spool._segments[:-1] if not s.gap]:
+        spool._dirty = 0  # none of it is wanted any more
+        spool._close_active()
+        if spool._trimmed():
+            return True
+    i = size = 0
     while i < len(spool._segments) and spool._segments[i].gap:
+        size += spool._segments[i].size
         i += 1
-    if i == len(spool._segments):
+    if i == len(spool._segments) or size > spool._max_bytes // 4:
         if not spool._segments:
             return False
-        spool.counters["forgotten"] += 1  # only gap files of former epochs are left: the oldest goes
+        # Gap files, of former epochs all but one, would take the room of readings: the oldest goes.
+        spool.counters["forgotten"] += 1
         spool._remove(spool._segments[0])
         return True
     segment = spool._segments[i]
@@ -36,18 +60,48 @@ def drop_oldest(spool):
     gap.gap = "full"
     data = gap.header() + gap.record(GAP, json.dumps((gap.next - 1, gap.gap)).encode())
     gap.size = len(data)
-    spool.counters["dropped"] += dropped
     try:
         spool._replace(segment.path, data)
         spool._segments[i] = gap
+        spool.counters["dropped"] += dropped
     except OSError as e:
-        if e.args[0] != _ENOSPC:
+        if e.args[0] not in FULL:
             raise
         # Not even a Gap fits: room first. If there is none even then, or the power goes between the two, only the
         # reason is lost; that records are missing still shows, since the next file's first number is higher.
         spool._remove(segment)
-        spool._replace(segment.path, data)
+        spool.counters["dropped"] += dropped
+        try:
+            spool._replace(segment.path, data)
+        except OSError as e:
+            if e.args[0] not in FULL:
+                raise
+            spool.counters["forgotten"] += 1
+            return True
         spool._segments.insert(i, gap)
     if before:
         spool._remove(before)
     return True
+
+
+def leave_torn(spool, unsynced):
+    """The last file is closed, and its end is not whole. OSError: what is in it from the number `unsynced` on is gone.
+
+    Some versions of littlefs give up after a failed write what was not synced before it, and say nothing of that.
+    """
+    segment = spool._segments[-1]
+    gone = False
+    if unsynced:
+        kept = max(unsynced, segment.read(spool._files, segment.first, HEADER_BYTES, COUNT_ALL, None)[0])
+        gone = kept < segment.next
+        if gone:  # nobody was shown it: a reader sees there what is synced
+            segment.next = kept
+            spool.seq = kept - 1
+    spool._torn = False
+    if segment.next == segment.first:
+        spool._remove(segment)
+    else:
+        segment.size = spool._files.size(segment.path)
+        spool.counters["torn"] += 1
+    if gone:
+        raise OSError(5, "the flash has given up what was not synced")  # EIO

@@ -11,14 +11,10 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 
 import json
 
-from bourn._compat import const
 from bourn._compat.files import Files
 from bourn._compat.system import random_bytes
 from bourn.spool import POLICIES, Gap
-from bourn.spool.segment_file import DATA, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, load_place, pack_place
-
-_ENOSPC = const(28)  # errno, the same on every port
-COUNT_ALL = 1 << 62  # more than any file holds
+from bourn.spool.segment_file import COUNT_ALL, DATA, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, write_all
 
 
 class SegmentSpool:
@@ -54,6 +50,8 @@ class SegmentSpool:
         self._index = 0  # the last file name given
         self._segments = []  # oldest first; the active one, when there is one, is the last
         self._active = None  # its open file, or None: the next append begins a file
+        self._torn = False  # what was written last is not whole: nothing more may go into the active file
+        self._dirty = 0  # the number of the first record in it that was not synced
         self._acked = None
         self._reading = None  # (segment, seq, offset): where the last read ended, so that the next need not search
         self.counters = {"appended": 0, "refused": 0, "dropped": 0, "torn": 0, "forgotten": 0}
@@ -66,26 +64,16 @@ class SegmentSpool:
         body = json.dumps(record).encode()
         if len(body) > self._longest:
             raise ValueError("a reading of %d bytes; the limit here is %d" % (len(body), self._longest))
-        need = len(body) + RECORD_BYTES
-        try:
-            taken = self._room(need) and self._write(DATA, body)
-        except OSError as e:
-            # The disk is full before the spool is: the same policy decides.
-            if e.args[0] != _ENOSPC or (self.policy == "drop_oldest" and not self._drop_oldest()):
-                raise
-            taken = self.policy == "drop_oldest" and self._write(DATA, body)
-        if not taken:
+        if not self._roomy(self._write, body):
             self.counters["refused"] += 1
             return None
-        self.seq += 1
-        self._segments[-1].next = self.seq + 1
         self.counters["appended"] += 1
         return (self.epoch, self.seq)
 
     def sync(self):
         """Everything appended is on the medium when this returns."""
-        if self._active is not None:
-            self._files.sync(self._active)
+        if not self._roomy(self._sync, self._active):
+            raise OSError(28)  # ENOSPC
 
     def read(self, after, limit):
         """At most `limit` of what follows the place `after` (None: the beginning), as [(place, record or Gap), ...]."""
@@ -103,6 +91,12 @@ class SegmentSpool:
                 at, offset = segment.read(self._files, seq, offset, limit, entries)
                 if at < segment.next and len(entries) < limit:  # it ends before it should
                     seq = max(at, seq)
+                    if self._dirty and segment is self._segments[-1]:
+                        self.sync()  # littlefs shows a second reader what is synced, and no more
+                        if segment not in self._segments:  # a full disk, and it was the oldest
+                            break
+                        offset = HEADER_BYTES
+                        continue
                     entries.append(((segment.epoch, segment.next - 1), Gap(seq, segment.next - 1, "corrupt")))
                     self.counters["dropped"] += segment.next - max(seq, segment.counted)
                     segment.counted = segment.next
@@ -111,9 +105,10 @@ class SegmentSpool:
                 seq = at
             self._reading = (segment, seq, offset)
             if seq >= segment.next:
-                following = self._after(segment)
-                if following is None:
+                i = self._segments.index(segment) + 1
+                if i == len(self._segments):
                     break
+                following = self._segments[i]
                 # the next file of this epoch goes on at `seq`; another epoch begins with its own first
                 if following.epoch != segment.epoch:
                     seq = following.first
@@ -151,11 +146,9 @@ class SegmentSpool:
         self.trim()
         path = self._folder + "/acked"
         if self._segments and self._acked:
-            try:
-                self._replace(path, pack_place(self._acked))
-            except OSError as e:
-                if e.args[0] != _ENOSPC:
-                    raise  # for want of room these acks are forgotten, as by a crash
+            from bourn.spool.segment_acked import save_place
+
+            save_place(self, path)
         elif "acked" in self._files.listdir(self._folder):
             self._files.remove(path)
 
@@ -168,12 +161,17 @@ class SegmentSpool:
     def waiting(self):
         """How many records were not acknowledged yet (gaps not counted)."""
         waiting = 0
-        for s in self._segments:
-            if not s.gap and not self._covered(s):
-                first = s.first
-                if self._acked and self._acked[0] == s.epoch:
-                    first = max(first, self._acked[1] + 1)
-                waiting += s.next - first
+        epoch, seq = self._acked or ("", 0)
+        acked = epoch == self.epoch  # of this epoch, so nothing that is older waits
+        for s in reversed(self._segments):
+            first = s.first
+            if s.epoch == epoch:
+                acked = True
+                first = max(first, seq + 1)
+            elif acked and s.epoch != self.epoch:
+                break
+            if not s.gap:
+                waiting += max(0, s.next - first)
         return waiting
 
     # -- opening
@@ -200,6 +198,8 @@ class SegmentSpool:
                 else:
                     self._segments.append(segment)
             elif name == "acked":
+                from bourn.spool.segment_acked import load_place
+
                 self._acked = load_place(files, path)  # None: then what it named is sent again, and trimmed there
         for i, segment in enumerate(self._segments):
             following = self._segments[i + 1] if i + 1 < len(self._segments) else None
@@ -217,10 +217,6 @@ class SegmentSpool:
                 self._remove(segment)
 
     # -- reading
-
-    def _after(self, segment):
-        i = self._segments.index(segment) + 1
-        return self._segments[i] if i < len(self._segments) else None
 
     def _locate(self, after):
         """The (segment, seq, offset) at which what follows `after` begins; segment None when nothing does."""
@@ -254,31 +250,45 @@ class SegmentSpool:
 
     # -- writing
 
-    def _write(self, kind, body):
-        """Append one record to the active file, beginning one where there is none; True when it is there."""
+    def _write(self, body):
+        """Append one record to the active file, beginning one where there is none; False when it is to be refused."""
+        if not self._room(len(body) + RECORD_BYTES):
+            return False
+        if self._torn:
+            self._close_active()
         if self._active is None:
             self._begin()
         segment = self._segments[-1]
-        record = segment.record(kind, body)
+        record = segment.record(DATA, body)
+        # Until the last step, whatever happens (a full disk, no memory, Ctrl-C), what reached the file is behind the
+        # last record that counts, and the next append begins a new file at the same number.
+        self._torn = True
         try:
-            if self._active.write(record) != len(record):
-                raise OSError(_ENOSPC, "no space left")
+            write_all(self._active, record)
             if self._sync_each:
                 self._files.sync(self._active)
-        except OSError:
-            # What reached the file is behind the last record that counts. The next append begins a new file at the
-            # same number, so that this end is never read as data.
-            self._abandon()
-            raise
-        segment.size += len(record)
+            segment.size += len(record)
+            self.seq += 1
+            segment.next = self.seq + 1
+            if not self._sync_each:
+                self._dirty = self._dirty or self.seq
+            self._torn = False
+        finally:
+            if self._torn:
+                self._close_active()
+        return True
+
+    def _sync(self, file):
+        if self._dirty:  # else it is all there, or was dropped to make room
+            self._files.sync(file)
+            self._dirty = 0
         return True
 
     def _begin(self):
         segment = self._new_segment(self.epoch, self.seq + 1)
         file = self._files.open(segment.path, "wb")
         try:
-            if file.write(segment.header()) != HEADER_BYTES:
-                raise OSError(_ENOSPC, "no space left")
+            write_all(file, segment.header())
             self._files.sync(file)
             self._files.sync_folder(self._folder)
         except OSError:
@@ -292,28 +302,25 @@ class SegmentSpool:
         self._index += 1
         return Segment("%s/%08x.seg" % (self._folder, self._index), epoch, first)
 
-    def _abandon(self):
-        self._active.close()
-        self._active = None
-        segment = self._segments[-1]
-        if segment.next == segment.first:
-            self._remove(segment)
-        else:
-            segment.size = self._files.size(segment.path)
-            self.counters["torn"] += 1
-
     def _close_active(self):
-        self._files.sync(self._active)
-        self._active.close()
+        """Close the active file, once every record that was taken into it is on the medium."""
+        unsynced = self._dirty
+        self.sync()
+        file = self._active
         self._active = None
+        if file is not None:  # else it failed to close, or a full disk has cost it at its sync
+            file.close()
+        if self._torn:
+            from bourn.spool.segment_gap import leave_torn
+
+            leave_torn(self, unsynced)
 
     def _replace(self, path, data):
         """The durable write: beside, synced, renamed over `path`, folder synced."""
         beside = path + ".tmp"
         file = self._files.open(beside, "wb")
         try:
-            if file.write(data) != len(data):
-                raise OSError(_ENOSPC, "no space left")
+            write_all(file, data)
             self._files.sync(file)
         except OSError:
             file.close()
@@ -325,13 +332,27 @@ class SegmentSpool:
 
     # -- bounds
 
+    def _roomy(self, do, what):
+        """What `do(what)` returns. Where the disk is full before the spool is, the same policy decides."""
+        try:
+            return do(what)
+        except OSError as e:
+            from bourn.spool.segment_gap import make_room
+
+            return make_room(self, e, do, what)
+
     def _room(self, need):
         """Make room for a record of `need` bytes; False when the policy is to refuse it."""
         if self._active is not None and self._segments[-1].size + need > self._segment_bytes:
             self._close_active()
         while self.size() + need + HEADER_BYTES > self._max_bytes:
-            if not self._trimmed() and (self.policy != "drop_oldest" or not self._drop_oldest()):
-                return False
+            if not self._trimmed():
+                if self.policy != "drop_oldest":
+                    return False
+                from bourn.spool.segment_gap import drop_oldest
+
+                if not drop_oldest(self):
+                    return False
         return True
 
     def _trimmed(self):
@@ -339,12 +360,6 @@ class SegmentSpool:
         files = len(self._segments)
         self.trim()
         return len(self._segments) < files
-
-    def _drop_oldest(self):
-        """Turn the oldest file with records into a Gap in its place; False when there is none."""
-        from bourn.spool.segment_gap import drop_oldest
-
-        return drop_oldest(self)
 
     def _remove(self, segment):
         self._files.remove(segment.path)

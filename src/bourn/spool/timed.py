@@ -171,7 +171,7 @@ class TimedSpool:
                 piece = file.read(256)
         finally:
             file.close()
-        here = []
+        here = [self.epoch]  # in RAM, over a deep sleep
         for segment in spool._segments:
             if segment.epoch not in here:
                 here.append(segment.epoch)

@@ -11,8 +11,8 @@ from bourn.scheduler import Scheduler
 from bourn.spool.asleep import carry
 from bourn.spool.ram import RamFirst
 from bourn.spool.segments import SegmentSpool
-from bourn.spool.timed import TimedSpool
-from bourn.testing import FaultyNetwork, ManualClock, MemoryHub
+from bourn.spool.timed import EBUSY, TimedSpool
+from bourn.testing import FaultyNetwork, ManualClock, MemoryHub, raises
 
 T0 = 1800000000000  # when the power came
 Y2000 = 946684800000
@@ -168,6 +168,60 @@ def test_a_reset_without_a_sleep_begins_a_new_epoch():
     assert values == sorted(values) and len(values) == len(set(values))
     lost = set(range(1, len(board.taken) + 1)) - set(values)
     assert len(lost) <= 50, lost  # what was in RAM alone when the watchdog bit
+    board.close()
+
+
+def test_what_an_older_epoch_left_waits_over_the_sleeps_of_the_next():
+    board = Board()
+    board.knows_after = 0
+    board.there = False
+    board.hours(1)
+    board.crash_in = board.wakes + 1
+    board.wake()
+    written = board.files.seq  # of the first epoch; what was in RAM alone goes with the reset
+    board.hours(1.2)
+    assert board.carried and len(board.epochs) == 2 and written > 40
+    board.there = True
+    board.hours(1.5)
+    while board.outbox.waiting():
+        board.wake()
+    values = [val for val, _ in board.arrived()]
+    assert values == sorted(set(values)) and values[:written] == list(range(1, written + 1)), (written, values)
+    board.close()
+
+
+def test_a_reading_that_slept_in_ram_waits_for_the_time_like_any_other():
+    """Also where the program that wakes up has nothing to append."""
+    board = Board()
+    rtc = [b""]
+    now = [0]
+
+    def memory(data=None):
+        if data is not None:
+            rtc[0] = bytes(data)
+        return rtc[0]
+
+    def sleep(ms):
+        now[0] += ms
+        raise Reset
+
+    def boot():
+        asleep = DeepSleep(memory, sleep, clock=ManualClock(Y2000))
+        clock = BoardClock(asleep.clock)
+        outbox = RamFirst(SegmentSpool(board.path, sync_each=False), 50)
+        carry(asleep, outbox, clock)
+        scheduler = Scheduler(clock)
+        scheduler.schedule_recurring(lambda: None, 600)
+        return asleep, clock, TimedSpool(outbox, clock), scheduler
+
+    asleep, clock, outbox, scheduler = boot()
+    first = outbox.append(("s", clock.wall(), 7))
+    raises(Reset, asleep.run, scheduler)
+    asleep, clock, outbox, scheduler = boot()
+    assert (outbox.held(), outbox.waiting()) == (1, 0)
+    assert raises(OSError, outbox.read, None, 9).args[0] == EBUSY
+    clock.set(T0 + now[0])
+    assert outbox.read(None, 9) == [(first, ("s", T0, 7))]
     board.close()
 
 

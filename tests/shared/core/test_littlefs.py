@@ -1,0 +1,221 @@
+# heap: 1024k
+# timeout: 60
+# lanes: mpy-x64 mpy-armhf
+"""The outbox on a real littlefs: the power goes at every block that the flash is given, and the flash is too small."""
+
+import os
+import sys
+
+from bourn._compat.files import Files
+from bourn.spool import Gap
+from bourn.spool.ram import RamFirst
+from bourn.spool.segments import SegmentSpool
+from run import Skip
+
+try:
+    import vfs
+except ImportError:  # before 1.23 it was part of `os`
+    vfs = os
+
+BLOCK = 512  # bytes; a board's are 4096, which takes longer and shows no more
+FOLDER = "/flash/outbox"
+
+
+FAST = sys.maxsize > 1 << 32  # ARM is emulated
+
+opened = []
+
+
+class Opening(Files):
+    """Remembers the files, so that the garbage collector has none to close."""
+
+    def open(self, path, mode):
+        opened.append(super().open(path, mode))
+        return opened[-1]
+
+
+class PowerCut(BaseException):
+    """The power went; the flash holds what it held."""
+
+
+class Flash:
+    """A block device in RAM. Its power goes at the write number `cut_after`, of which half arrives."""
+
+    def __init__(self, data, cut_after=None):
+        self.data = data
+        self.writes = 0
+        self.cut_after = cut_after
+        self.off = False
+
+    def readblocks(self, n, buf, offset=0):
+        if self.off:
+            return
+        at = n * BLOCK + offset
+        buf[:] = self.data[at : at + len(buf)]
+
+    def writeblocks(self, n, buf, offset=0):
+        if self.off:  # as the garbage collector closes what is still open, and has no memory for more than this
+            return
+        self.writes += 1
+        at = n * BLOCK + offset
+        if self.cut_after is not None and self.writes >= self.cut_after:
+            if self.writes == self.cut_after:
+                half = len(buf) // 2
+                self.data[at : at + half] = bytes(buf)[:half]
+            raise PowerCut
+        self.data[at : at + len(buf)] = buf
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return len(self.data) // BLOCK
+        return BLOCK if op == 5 else 0
+
+
+class Board:
+    """A flash that is mounted on /flash."""
+
+    def __init__(self, blocks):
+        if not hasattr(vfs, "VfsLfs2"):
+            raise Skip("no littlefs here")
+        self.flash = Flash(bytearray(blocks * BLOCK))
+        vfs.VfsLfs2.mkfs(self.flash)
+        self.mount()
+
+    def mount(self, cut_after=None):
+        """The power is on, for so many writes."""
+        old, self.flash = self.flash, Flash(bytearray(self.flash.data), cut_after)
+        old.off = True
+        vfs.mount(vfs.VfsLfs2(self.flash), "/flash")
+
+    def end(self):
+        """The power is off, for the program as well."""
+        self.flash.off = True
+        for file in opened:
+            try:
+                file.close()
+            except OSError:
+                continue  # it finds no flash
+        opened.clear()
+        vfs.umount("/flash")
+
+
+def outbox(ram, max_bytes=4096, segment_bytes=512, policy="drop_oldest"):
+    """With `ram` readings in RAM first; 0: each is written."""
+    spool = SegmentSpool(FOLDER, Opening(), max_bytes, segment_bytes, policy, not ram)
+    return RamFirst(spool, ram) if ram else spool
+
+
+def everything(spool):
+    entries = []
+    page = spool.read(spool.acked(), 7)
+    while page:
+        entries += page
+        page = spool.read(page[-1][0], 7)
+    return entries
+
+
+def live(board, ram, taken, synced):
+    """A run of a program until the power goes; what it took, and how much of that is on the medium."""
+    spool = outbox(ram)
+    for i in range(28):
+        place = spool.append([len(taken), "x" * 20])
+        taken.append(place)
+        if not ram or i % 7 == 6:
+            spool.sync()
+            synced[0] = len(taken)
+        if i == 12:
+            spool.ack(taken[synced[0] - 9])
+            spool.trim()
+    spool.close()
+    synced[0] = len(taken)
+
+
+def check(spool, taken, synced):
+    """What was synced is there, once and unchanged; what was not, and is there, is unchanged."""
+    there = {}
+    for place, what in everything(spool):
+        assert not isinstance(what, Gap), what
+        assert place not in there
+        there[place] = what[0]
+        if place in taken:
+            assert taken.index(place) == what[0], (place, what)
+    first = taken.index(spool.acked()) + 1 if spool.acked() in taken else 0
+    for n in range(first, synced):
+        if taken[n] not in there:  # acknowledged and trimmed, before the ack was forgotten
+            assert n <= 12, n
+
+
+def test_the_power_goes_at_every_block():
+    for ram in (0, 5):
+        cut_after = 0
+        whole = False
+        while not whole:
+            cut_after += 1 if FAST else 9
+            board = Board(64)
+            vfs.umount("/flash")
+            taken = []
+            synced = [0]
+            try:
+                board.mount(cut_after)
+                live(board, ram, taken, synced)
+                whole = True
+            except PowerCut:
+                board.flash.cut_after = None
+            board.end()
+            board.mount()
+            try:
+                spool = outbox(ram)
+                check(spool, taken, synced[0])
+                place = spool.append([1000, ""])
+                spool.close()
+                assert everything(outbox(ram))[-1] == (place, [1000, ""])
+            except Exception:
+                print("ram", ram, "cut_after", cut_after)
+                raise
+            board.end()
+        assert cut_after > 30
+
+
+def test_a_flash_that_is_too_small_costs_the_oldest_and_never_the_newest():
+    # On a full one, making a file fails by another error than writing to one.
+    for blocks in (16, 24, 32) if FAST else (24,):
+        for segment_bytes in (512, 1024, 4096):
+            for ram in (0, 10):
+                board = Board(blocks)
+                spool = outbox(ram, 65536, segment_bytes)
+                for i in range(1, 301):
+                    assert spool.append([i, "x" * 30]) == (spool.epoch, i)
+                entries = everything(spool)
+                last = 0
+                for place, what in entries:
+                    assert (what.first if isinstance(what, Gap) else what[0]) == last + 1
+                    last = place[1]
+                data = [what for _, what in entries if not isinstance(what, Gap)]
+                assert last == 300 and len(data) == 300 - spool.counters["dropped"] >= 8, (blocks, segment_bytes, ram)
+                board.end()
+
+
+def test_a_flash_that_is_too_small_refuses_where_that_is_the_policy():
+    board = Board(24)
+    spool = outbox(0, 65536, 1024, "drop_newest")
+    taken = []
+    while spool.counters["refused"] < 20:
+        place = spool.append([len(taken), "x" * 30])
+        if place:
+            taken.append(place)
+    assert [place for place, _ in everything(spool)] == taken and len(taken) > 50
+    spool.ack(taken[-3])
+    assert spool.append([len(taken), ""]) and spool.append([len(taken) + 1, ""])
+    board.end()
+
+
+def test_what_was_taken_and_not_synced_is_no_gap():
+    board = Board(64)
+    spool = SegmentSpool(FOLDER, Opening(), 4096, sync_each=False)
+    taken = [(spool.append([i]), [i]) for i in range(4)]
+    assert everything(spool) == taken and spool.counters["dropped"] == 0
+    taken.append((spool.append([4]), [4]))
+    assert spool.read(taken[1][0], 9) == taken[2:]
+    spool.sync()
+    assert everything(spool) == taken
+    board.end()
