@@ -9,6 +9,7 @@ if options.core:
         (
             "__init__.py",
             "_compat/__init__.py",
+            "_compat/crc.py",
             "_compat/doorbell.py",
             "_compat/files.py",
             "_compat/folders.py",

@@ -60,7 +60,7 @@ LAYERS = {
     "input_thing": {"_compat"},
     "sensor": {"_compat", "things"},
     "scheduler": {"_compat", "sensor"},  # sensor only for `schedule_sensor`
-    "grid": set(),
+    "grid": {"_compat"},
     "ports": {"things"},
     "sources": {"things", "sensor"},
     "policy": {"_compat", "operators"},

@@ -1,6 +1,6 @@
 """Where a device's grid lies: apart from the rest of its fleet, or in step with the wall clock."""
 
-from binascii import crc32
+from bourn._compat.system import crc32
 
 PHASES = 3600000  # ms; a fleet is spread over an hour
 

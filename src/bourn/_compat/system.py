@@ -1,11 +1,11 @@
 """What else differs between the interpreters, for those who need it."""
 
+from os import urandom as random_bytes  # noqa: F401 - for others: `random_bytes(n)`
 
-def random_bytes(n):
-    """`n` bytes from the operating system's random source."""
-    from os import urandom
-
-    return urandom(n)
+try:
+    from binascii import crc32
+except ImportError:  # an ESP8266
+    from bourn._compat.crc import crc32  # noqa: F401 - for others
 
 
 def collect_early():
@@ -25,4 +25,4 @@ def runtime():
     """The interpreter's name and version, for people to read."""
     import sys
 
-    return "%s %s" % (sys.implementation.name, ".".join([str(v) for v in sys.implementation.version[:3]]))
+    return "%s %d.%d.%d" % ((sys.implementation.name,) + tuple(sys.implementation.version[:3]))

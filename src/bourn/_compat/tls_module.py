@@ -11,4 +11,7 @@ except ImportError:
     except ImportError:
         raise ImportError("this interpreter has neither `ssl` nor `tls`: no TLS here, and plain text is no substitute")
 
+if not hasattr(tls, "CERT_REQUIRED"):
+    raise ImportError("the TLS of this firmware (axTLS, as on an ESP8266) verifies nobody: no TLS here")
+
 __all__ = ("tls",)

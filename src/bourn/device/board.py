@@ -71,8 +71,9 @@ class Board:
             self.sender._retry_at += FOREVER_MS
         self._up = False  # what was logged last of the link
         self.times = [HubTime(self.clock, settings["hub"])]
-        if settings.get("ntp", "pool.ntp.org"):
-            host, _, port = settings.get("ntp", "pool.ntp.org").partition(":")
+        ntp = settings.get("ntp", "pool.ntp.org")
+        if ntp:
+            host, port = (ntp + ":").split(":")[:2]
             self.times.append(TimeLink(self.clock, host, int(port or PORT)))
         self.wifi = None
         if settings.get("wifi"):

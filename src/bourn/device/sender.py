@@ -187,7 +187,7 @@ class Sender:
         self._channel = channel
         self._interest = getattr(channel, "interest", socket_interest)
         polled = self._polled = getattr(channel, "polled", channel)
-        self._fileno = polled.fileno()
+        self._fileno = getattr(polled, "fileno", int)()  # a socket of lwIP has none: it is polled itself
         self.poller.register(polled, select.POLLIN | select.POLLOUT)
         self.state = "connecting"
         self._heard_at = now

@@ -112,7 +112,7 @@ class TimeLink:
             return self._fail("%s: %s" % (self.host, e), getattr(e, "kiss", ""))
 
     def _ask(self):
-        address = socket.getaddrinfo(self.host, self._port, 0, socket.SOCK_DGRAM)[0]
+        address = socket.getaddrinfo(self.host, self._port)[0]  # lwIP warns when asked for SOCK_DGRAM
         self._socket = socket.socket(address[0], socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.connect(address[-1])  # what comes from elsewhere is not received

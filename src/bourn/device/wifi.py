@@ -117,7 +117,7 @@ class WifiLink:
         status = self.station.status()
         why = None
         for line in _REFUSALS.split("\n"):
-            name, _, text = line.partition(" ")
+            name, text = line.split(" ", 1)
             if status == getattr(self._network, name, None):  # a port without the name never says it
                 why = text
         if now >= self._at or (why and status != self._before):

@@ -9,8 +9,8 @@ the boot runs late, once, and is not lost. Without a valid record (power on, a f
 """
 
 import struct
-from binascii import crc32
 
+from bourn._compat.system import crc32
 from bourn.clock import Clock
 from bourn.grid import rebase
 

@@ -9,9 +9,9 @@ never taken for data.
 
 import json
 import struct
-from binascii import crc32
 
 from bourn._compat import const
+from bourn._compat.system import crc32
 from bourn.spool import Gap
 
 MAGIC = b"BRN1"

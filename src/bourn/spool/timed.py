@@ -12,8 +12,8 @@ beginning of the run that came next, which is the latest that it can be, and `co
 """
 
 import json
-from binascii import crc32
 
+from bourn._compat.system import crc32
 from bourn.clock import RELATIVE, is_relative
 from bourn.spool import Gap
 

@@ -10,7 +10,7 @@
         As of a socket that does not block: OSError with EAGAIN when it would, b"" at the end. `recv` gives all there
         is where the channel is no socket: `n` is what a small board can spare.
     channel.polled
-        What `select.poll` takes, where that is not the channel itself. It has `fileno()`.
+        What `select.poll` takes, where that is not the channel itself.
     channel.interest(writing) -> int
         What to poll for, where that is not POLLIN, and POLLOUT while there is something to write: an object that rings
         one bell for both says POLLIN.
@@ -24,7 +24,7 @@ import select
 
 def driver(url):
     """The module for this URL, loaded on use; ValueError when there is none."""
-    file = url.partition(":")[0]
+    scheme = file = url.split(":", 1)[0]
     if file != "tcp":  # what most boards have needs no table
         from bourn.device.connections.schemes import file_of
 
@@ -32,8 +32,7 @@ def driver(url):
     try:
         return __import__("bourn.device.connections." + file, None, None, ("check",))
     except ImportError as e:
-        name = url.partition(":")[0]
-        raise ValueError("this interpreter cannot do %s: (%s); use tcp://, or unix: on one machine" % (name, e))
+        raise ValueError("no %s here (%s); use tcp://, or unix: on one machine" % (scheme, e))
 
 
 def check_url(url: str) -> str:

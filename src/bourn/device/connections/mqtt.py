@@ -23,30 +23,36 @@ KEEPALIVE_S = 120  # the sender asks the hub oftener
 
 def parts(url):
     """(host, port, topic, user, password, options) of a URL; ValueError, without secrets, when it is none."""
-    scheme, _, rest = url.partition("://")
-    rest, _, query = rest.partition("?")
-    place, _, topic = rest.partition("/")
-    login, at, place = place.rpartition("@")
-    host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
-    if not colon:
-        host, port = place, "8883" if scheme == "mqtts" else "1883"
-    user, colon, password = login.partition(":")
+    scheme = url.split("://")[0]  # no `partition`: an ESP8266 has none
+    rest = url[len(scheme) + 3 :].split("?")[0]
+    query = url[len(scheme) + len(rest) + 4 :]
+    place = rest.split("/")[0]
+    topic = rest[len(place) + 1 :]
+    at = place.rfind("@") + 1
+    login = place[: at - 1] if at else ""
+    place = place[at:]
+    colon = -1 if place.endswith("]") else place.rfind(":")
+    host, port = place, "8883" if scheme == "mqtts" else "1883"
+    if colon >= 0:
+        host, port = place[:colon], place[colon + 1 :]
+    user = login.split(":")[0]
+    password = login[len(user) + 1 :] if ":" in login else None
     options = {}
     for pair in query.split("&") if query else ():
-        name, _, options_value = pair.partition("=")
-        options[name] = options_value
+        name = pair.split("=")[0]
+        options[name] = pair[len(name) + 1 :]
     wrong = [name for name in options if name not in ("ca", "cert", "key", "name")]
     wrong += [c for c in port if not "0" <= c <= "9"] + [c for c in topic if c in "+#$ "]
     if scheme not in ("mqtt", "mqtts") or not host or not port or not topic or wrong or not 0 < int(port) < 65536:
         raise ValueError("a broker's URL looks like mqtt://127.0.0.1:1883/bourn, or mqtts://host/bourn?ca=ca.pem")
-    return host.strip("[]"), int(port), topic, user if at else None, password if colon else None, options
+    return host.strip("[]"), int(port), topic, user if at else None, password, options
 
 
 def check(url: str) -> str:
     """`url` without user and password; ValueError when it is none, or needs a TLS that is not here."""
     host, port, topic, _, _, options = parts(url)
     _tls(url, options)
-    return "%s://%s:%d/%s" % (url.partition(":")[0], host, port, topic)
+    return "%s://%s:%d/%s" % (url.split(":", 1)[0], host, port, topic)
 
 
 def open_link(url: str):

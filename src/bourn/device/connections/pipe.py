@@ -21,7 +21,7 @@ def open_link(url: str):
 
 
 def _number(url):
-    number = url.partition(":")[2]
+    number = url[len("pipe:") :]
     if not number or [c for c in number if c < "0" or c > "9"]:
         raise ValueError(
             "a pipe is made by who starts a sensor, like `bourn run --connection pipe`, and is called pipe:3, not %r"

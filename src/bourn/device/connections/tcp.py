@@ -5,10 +5,10 @@ from bourn.device.dial import open_tcp
 
 def split_url(url: str):
     """("host", port) of `tcp://host:port`; ValueError saying what is wrong with it."""
-    if not url.startswith("tcp://"):
-        raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
-    host, _, port = url[6:].rpartition(":")
-    if not host or not port or [c for c in port if c < "0" or c > "9"] or not 0 < int(port) < 65536:
+    colon = url.rfind(":")  # no `partition`: an ESP8266 has none
+    host, port = url[6:colon], url[colon + 1 :]
+    digits = port and not [c for c in port if c < "0" or c > "9"]
+    if not url.startswith("tcp://") or not host or not digits or not 0 < int(port) < 65536:
         raise ValueError("a hub's URL looks like tcp://127.0.0.1:7007, not %r" % url)
     return host.strip("[]"), int(port)
 

@@ -15,11 +15,13 @@ _last: list = [None, None]  # the URL that was opened last, and what it trusts: 
 
 
 def _parts(url):
-    base, _, query = url.partition("?")
+    base = url.split("?")[0]  # no `partition`: an ESP8266 has none
+    query = url[len(base) + 1 :]
     host, port = split_url(base.replace("tls://", "tcp://", 1))
     said = {}
     for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
+        name = part.split("=")[0]
+        value = part[len(name) + 1 :]
         if name not in ("ca", "name") or not value:
             raise ValueError("%r is no part of a hub's URL like tls://hub.local:7443?ca=ca.pem" % part)
         said[name] = value
@@ -78,7 +80,7 @@ class TlsLink:
             if not piece:
                 return data
             data += piece
-        raise OSError(errno.EMSGSIZE, "it says more than a hub has to say")
+        raise OSError(errno.EINVAL, "it says more than a hub has to say")  # boards know no EMSGSIZE
 
     def interest(self, writing):
         """What to poll for, once something was sent."""

@@ -9,7 +9,8 @@ LONGEST = 107  # bytes of a path: what the kernel has room for
 
 def path_of(url: str) -> str:
     """The path in `scheme:PATH`; ValueError saying what is wrong with it."""
-    scheme, _, path = url.partition(":")
+    scheme = url.split(":", 1)[0]
+    path = url[len(scheme) + 1 :]
     if not path or "\0" in path:
         raise ValueError("a %s URL names a file, like %s:bourn.sock, not %r" % (scheme, scheme, url))
     if len(path.encode()) > LONGEST:

@@ -47,5 +47,8 @@ def open_pin(options: dict, out: bool = False):
     if out:
         return Pin(pin, Pin.OUT)
     if pull:
-        return Pin(pin, Pin.IN, Pin.PULL_UP if pull == "up" else Pin.PULL_DOWN)
+        found = getattr(Pin, "PULL_" + pull.upper(), None)
+        if found is None:
+            raise ValueError("this port's pins have no pull %r; wire a resistor" % pull)  # an ESP8266: up only
+        return Pin(pin, Pin.IN, found)
     return Pin(pin, Pin.IN)

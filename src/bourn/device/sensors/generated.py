@@ -12,7 +12,9 @@ def random_integer(options: dict):
     seed = options.get("seed")
     # the board's own generator begins the same after each reset, so it is seeded
     random.seed(int.from_bytes(random_bytes(4), "big") >> 2 if seed is None else seed)
-    return lambda: random.randint(low, high)
+    if hasattr(random, "randint"):
+        return lambda: random.randint(low, high)
+    return lambda: low + random.getrandbits(30) % (high - low + 1)  # an ESP8266 has no more than that
 
 
 def counter(options: dict):
