@@ -1,8 +1,8 @@
 """The file `acked` of a segment spool: one place, noted at a close and read at the next open. See docs/formats.md."""
 
 import json
-from binascii import crc32
 
+from bourn._compat.system import crc32
 from bourn.spool.segment_file import FULL
 
 
