@@ -1,7 +1,10 @@
 # What runs inside a fake board: a real MicroPython whose root is a littlefs in one file, and which runs the pieces of
-# code that fake_board.py sends it. Arguments: image, blocks of 4096 bytes, version to pretend (1.24.1) or -.
+# code that fake_board.py sends it. Arguments: image, blocks of 4096 bytes, version to pretend (1.24.1) or -, and where
+# the flash is: "/", as on an ESP32 or RP2, or "/flash", as on the others.
 # Each piece comes as "LENGTH\n" and its text; back come its output, \x04, its traceback, \x04, as from a raw REPL.
 
+import hashlib
+import os
 import sys
 import time
 
@@ -62,7 +65,13 @@ class Radio:
 
 
 class Machine:
-    """A `machine` whose clock stands at the beginning of 2000 when the power comes, as a board's does."""
+    """A `machine` whose clock stands at the beginning of 2000 when the power comes, as a board's does.
+
+    Each flash is on a chip of its own.
+    """
+
+    def unique_id():
+        return hashlib.sha256(sys.argv[1].encode()).digest()[:8]
 
     class RTC:
         def datetime(self, told):
@@ -109,8 +118,12 @@ except OSError:
     vfs.VfsLfs2.mkfs(flash)
     root = vfs.VfsLfs2(flash)
 vfs.umount("/")
-vfs.mount(root, "/")
-sys.path[:] = ["", ".frozen", "/lib"]
+vfs.mount(root, sys.argv[4])
+if sys.argv[4] == "/":
+    sys.path[:] = ["", ".frozen", "/lib"]
+else:
+    os.chdir(sys.argv[4])
+    sys.path[:] = ["", ".frozen", sys.argv[4], sys.argv[4] + "/lib"]
 sys.modules["network"] = Radio
 sys.modules["machine"] = Machine
 sys.modules["time"] = Time()

@@ -28,6 +28,7 @@ from pathlib import Path
 CHIP = Path(__file__).resolve().with_name("chip.py")
 BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 PROMPT = b"\r\n>>> "
+ENDS_S = 1  # how long a program may take to end by a Ctrl-C
 WINDOW = 128  # bytes of raw-paste mode that may be on their way
 SWEEP = b"import gc, sys\nsys.modules.clear()\nglobals().clear()\nimport gc\ngc.collect()\n"
 START = (
@@ -41,13 +42,23 @@ START = (
 class FakeBoard:
     """A context manager: `port` is the path of the serial port while it is plugged in.
 
-    `micropython` is the interpreter's command. `version` is one to pretend, like "1.24.1". `unplug()` cuts the cable
-    and with it the power; `unplug_after(n)` does so after `n` more bytes from the computer; `plug()` plugs it in again.
+    `micropython` is the interpreter's command. `version` is one to pretend, like "1.24.1". `root` is where its flash
+    is, "/" or "/flash". `unplug()` cuts the cable and with it the power; `unplug_after(n)` does so after `n` more bytes
+    from the computer; `plug()` plugs it in again.
     """
 
-    def __init__(self, folder: Path, micropython: list[str], flash_kb: int = 1024, version: str = "-") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        micropython: list[str],
+        flash_kb: int = 1024,
+        version: str = "-",
+        heap: str = "512k",
+        root: str = "/",
+    ) -> None:
         self.image = Path(folder) / "flash.img"
-        self._command = [*micropython, "-X", "heapsize=512k", str(CHIP), str(self.image), str(flash_kb // 4), version]
+        chip = (str(CHIP), str(self.image), str(flash_kb // 4), version, root)
+        self._command = [*micropython, "-X", f"heapsize={heap}", *chip]
         self._left: int | None = None  # bytes until the cable is cut
         self._thread: threading.Thread | None = None
         self.received = 0
@@ -200,12 +211,11 @@ class FakeBoard:
         if self._running:
             if byte == b"\x03":
                 self._interrupt()
-            elif byte == b"\x01" and not self._raw:
-                self._finish()
+            elif byte == b"\x01" and not self._raw and self._finish():
                 self._raw = True
                 self._line = b""
                 self._say(BANNER)
-            return
+            return  # to the program, which does not read it
         if self._paste is not None:
             self._pasted(byte)
         elif self._raw:
@@ -219,11 +229,13 @@ class FakeBoard:
         elif byte in {b"\x02", b"\x03", b"\r"}:
             self._say(PROMPT)
 
-    def _finish(self) -> None:
-        """A Ctrl-C is under way: the program ends by it, and what it still says is said."""
-        end = time.monotonic() + 5
+    def _finish(self) -> bool:
+        """Whether the program ends by the Ctrl-C that is under way, if there is one; what it still says is said."""
+        end = time.monotonic() + ENDS_S
         while self._running and time.monotonic() < end:
-            self._from_chip(os.read(self._chip.stdout.fileno(), 4096))
+            if select.select([self._chip.stdout], [], [], ENDS_S / 10)[0]:
+                self._from_chip(os.read(self._chip.stdout.fileno(), 4096))
+        return not self._running
 
     def _in_raw(self, byte: bytes) -> None:
         if byte == b"\x01":

@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(Path(__file__).resolve().parent)]
 from fake_board import FakeBoard  # noqa: E402 - the same
 
-import interpreters  # noqa: E402 - a folder beside, no package
-from bourn.cli import main  # noqa: E402 - after the path
 from bourn.cli.boards import BoardError  # noqa: E402 - the same
 from bourn.cli.boards.device_files import files  # noqa: E402 - the same
 from bourn.cli.boards.link import Link, choose_port  # noqa: E402 - the same
@@ -38,39 +36,7 @@ PASSWORD = "correct horse"
 COUNTING = "import bourn.things\nprint('version', %d)\n"
 
 
-@pytest.fixture(scope="module")
-def micropython() -> list[str]:
-    """The command of the interpreter that is on the board."""
-    lane = interpreters.lanes(get=False)["mpy-x64"]
-    if lane["reason"]:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI needs the lane mpy-x64: {lane['reason']}")
-        pytest.skip(lane["reason"])
-    command: list[str] = lane["command"]
-    return command
-
-
-@pytest.fixture
-def board(tmp_path: Path, micropython: list[str]) -> Iterator[FakeBoard]:
-    with FakeBoard(tmp_path, micropython) as one:
-        yield one
-
-
 Bourn = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def bourn(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bourn:
-    """`bourn board ...` in this process: (status, output, complaints)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["board", *words])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def project(folder: Path, version: int) -> None:
@@ -157,7 +123,7 @@ def test_from_an_empty_board_to_readings_at_the_hub(tmp_path: Path, board: FakeB
         wifi = {"name": "home", "password": PASSWORD}
         assert json.loads(settings.read_text()) == {"name": "shed", "hub": url, "every": 5, "wifi": wifi}
         settings.write_text(settings.read_text().replace('"every": 5', '"every": 0.2'))
-        assert len((tmp_path / "board" / "README.md").read_text().splitlines()) == 5
+        assert len((tmp_path / "board" / "README.md").read_text().splitlines()) == 6
 
         command = [*BOURN, "board", "install", "--port", board.port]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)

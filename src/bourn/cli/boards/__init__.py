@@ -12,6 +12,7 @@ from bourn.cli.config import ConfigError
 app = typer.Typer(
     name="board",
     help="Boards with MicroPython on USB: write a project, install it, watch it run, read its log.",
+    epilog="Example: bourn board init, then bourn board install, then bourn board run",
     no_args_is_help=True,
 )
 
@@ -38,7 +39,9 @@ def init(
         str | None,
         typer.Option(help="The hub: a host, host:port, or a URL, as the board reaches it; default: this computer."),
     ] = None,
-    name: Annotated[str, typer.Option(help="The board's name at the hub.")] = "board1",
+    name: Annotated[
+        str | None, typer.Option(help="The board's name at the hub; default: one that no other has, like board-k7m2.")
+    ] = None,
     wifi: Annotated[str | None, typer.Option(help="The name of the Wi-Fi; '' for a board without; else asked.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a project that is there.")] = False,
 ) -> None:
@@ -46,23 +49,24 @@ def init(
 
     The Wi-Fi's password is asked for, never shown, and kept only in settings.json, which nobody else may read.
     """
-    from bourn.cli.boards.project import home_address, hub_url, write_project
+    from bourn.cli.boards import project
 
-    url = hub_url(hub or home_address())
+    url = project.hub_url(hub or project.home_address())
+    name = name or project.new_name()
     if wifi is None:
-        wifi = typer.prompt("Wi-Fi name (empty: the board has none)", default="", show_default=False)
-    password = typer.prompt("Wi-Fi password", hide_input=True, default="", show_default=False) if wifi else ""
-    for path in write_project(folder, name, url, wifi, password, force):
+        wifi = _ask("Wi-Fi name (empty: the board has none)", "--wifi NAME, or --wifi '' for a board without")
+    without = "write it into settings.json afterwards: --wifi '' now, and \"wifi\" as docs/device.md has it"
+    password = _ask("Wi-Fi password", without, hide_input=True) if wifi else ""
+    for path in project.write_project(folder, name, url, wifi, password, force):
         typer.echo(f"written: {path}")
+    typer.echo(f"name:  {name}")
     typer.echo(f"hub:   {url}{'' if hub else '  (this computer; another: --hub)'}")
-    if url.startswith("tcp:"):
-        port = url.rpartition(":")[2]
-        typer.echo(
-            f"       there, in a network that is yours alone:  bourn hub --listen tcp://0.0.0.0:{port} --insecure"
-        )
-    files = [
-        pair.partition("=")[2] for pair in url.partition("?")[2].split("&") if pair.startswith(("ca=", "cert=", "key="))
-    ]
+    if project.only_here(url):
+        typer.echo("       which is the board itself, for the board: give the computer's address in its network, --hub")
+    command = project.hub_command(url)
+    if command:
+        typer.echo(f"       there, in a network that is yours alone:  {command}")
+    files = project.named_files(url)
     if files:
         typer.echo(f"       put into the folder what the URL names: {', '.join(files)}")
     typer.echo(f"next:  bourn board install{'' if folder == PROJECT else f' --project {folder}'}")
@@ -87,13 +91,17 @@ def install(
     """
     from bourn.cli.boards.install import Installer
     from bourn.cli.boards.link import Link
+    from bourn.cli.boards.project import note_board
 
     with Link(port) as link:
         installer = Installer(link, typer.echo, sys.stdout.isatty())
         installer.check_board()
         wanted = installer.wanted(what, project, mpy)
         typer.echo(installer.install(wanted))
-    typer.echo("next:  bourn board run")
+    note = note_board(installer.folder, installer.board.unique_id)
+    if note:
+        typer.echo(note)
+    typer.echo(f"next:  bourn board run{f' --port {port}' if port else ''}")
 
 
 @app.command(epilog="Example: bourn board run --port /dev/ttyACM0")
@@ -109,7 +117,7 @@ def run(port: Port = None) -> None:
 def log(
     port: Port = None,
     file: Annotated[
-        str, typer.Option(help="The log's name on the board; what was rotated out of it comes first.")
+        str, typer.Option(help="The log's name on the board; what was rotated out of it comes first.", metavar="FILE")
     ] = LOG,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Then show what the program prints, until Ctrl-C.")
@@ -130,6 +138,16 @@ def log(
             _watch(link)
         else:
             link.restart()
+
+
+def _ask(question: str, instead: str, hide_input: bool = False) -> str:
+    """What a person answers. BoardError where nobody is there to be asked: `instead` says what to do."""
+    try:
+        return str(typer.prompt(question, default="", show_default=False, hide_input=hide_input))
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        raise BoardError(f"nobody is there to be asked for it; {instead}") from None
 
 
 def _watch(link: object) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from bourn.cli.boards import BoardError
 from bourn.cli.boards.device_files import files, traceback_name
 from bourn.cli.boards.link import Link
+from bourn.cli.boards.project import check_project
 
 OLDEST = (1, 25)  # what the device's side is written for and tested on
 MPY_VERSION = 6  # of bytecode, as mpy-cross writes it
@@ -34,8 +35,13 @@ SKIPPED = {"README.md"}  # of a project: for people
 PROBE = """
 import gc, os, sys
 gc.collect()
+try:
+    import machine
+    _u = machine.unique_id()
+except (ImportError, AttributeError):
+    _u = b''
 print((sys.implementation.name, tuple(sys.implementation.version)[:3], getattr(sys.implementation, '_mpy', 0) & 255,
- os.statvfs('.'), os.getcwd(), [p for p in sys.path if p.endswith('/lib')], gc.mem_free()))
+ os.statvfs('.'), os.getcwd(), [p for p in sys.path if p.endswith('/lib')], gc.mem_free(), bytes(_u)))
 """
 LIST = """
 import os, hashlib, binascii
@@ -101,8 +107,10 @@ class Board:
     mpy: int
     block: int
     free: int
+    root: str  # before the names of its files: "", or "/flash" on ports whose flash is no root
     lib: str
     heap: int
+    unique_id: str  # of its chip, in hexadecimal digits; "" where the port says none
 
 
 class Installer:
@@ -116,7 +124,7 @@ class Installer:
     def check_board(self) -> Board:
         """Ask the board what it is. BoardError when it is too old, or no MicroPython."""
         try:
-            name, version, mpy, stat, _, libs, heap = ast.literal_eval(self._link.run(PROBE).strip())
+            name, version, mpy, stat, folder, libs, heap, unique = ast.literal_eval(self._link.run(PROBE).strip())
         except (ValueError, SyntaxError) as e:
             raise BoardError(f"the device at {self._link.port} does not answer as MicroPython does") from e
         shown = ".".join(str(part) for part in version)
@@ -126,7 +134,10 @@ class Installer:
                 "newer firmware (micropython.org/download), your files stay"
             )
         block = stat[1] or stat[0]
-        self.board = Board(version, mpy, block, stat[3] * block, libs[0] if libs else "/lib", heap)
+        root = folder.rstrip("/")
+        lib = libs[0] if libs else f"{root}/lib"
+        self.board = Board(version, mpy, block, stat[3] * block, root, lib, heap, unique.hex())
+        self._stage = f"{root}/{STAGE}"
         self._say(
             f"{self._link.port}: MicroPython {shown}, {_kb(self.board.free)} of flash and {_kb(heap)} of heap free"
         )
@@ -146,6 +157,10 @@ class Installer:
                 f"this board reads .mpy version {self.board.mpy}, mpy-cross writes {MPY_VERSION}; use --py"
             )
         compiler = _compiler(mpy) if mpy is not False and self.board.mpy == MPY_VERSION else None
+        check_json(folder)
+        for file in check_project(folder):
+            self._say(f"note:  settings.json names {file}, which is not in {folder}: the board needs it")
+        self.folder = str(folder)
         found = {}
         for group in WHAT[what]:
             for place, source in files(group).items():
@@ -154,17 +169,16 @@ class Installer:
                     found[path.removesuffix(".py") + ".mpy"] = compiler(source, place)
                 else:
                     found[path] = source.read_bytes()
-        for source in sorted(folder.iterdir()):
-            if source.is_file() and source.name not in SKIPPED and not source.name.startswith("."):
-                found[f"/{source.name}"] = source.read_bytes()
-                if source.suffix == ".json":
-                    _check_json(source)
+        for source in _project_files(folder):
+            found[f"{self.board.root}/{source.relative_to(folder).as_posix()}"] = source.read_bytes()
         return found
 
     def install(self, wanted: dict[str, bytes]) -> str:
         """Make the board have these files, and of Bourn no other; a summary in a line. BoardError."""
-        here = self._list(f"{self.board.lib}/bourn", f"/{STAGE}", *(p for p in wanted if "/bourn/" not in p))
-        staged = {path.rpartition("/")[2]: figures for path, figures in here.items() if path.startswith(f"/{STAGE}/")}
+        here = self._list(f"{self.board.lib}/bourn", self._stage, *(p for p in wanted if "/bourn/" not in p))
+        staged = {
+            path.rpartition("/")[2]: figures for path, figures in here.items() if path.startswith(f"{self._stage}/")
+        }
         changed = {path: data for path, data in wanted.items() if here.get(path) != _figures(data)}
         bourn = f"{self.board.lib}/bourn/"
         stale = [path for path in here if path.startswith(bourn) and path not in wanted]
@@ -179,13 +193,13 @@ class Installer:
         free = self.board.free + sum(self._blocks(staged[name][0]) for name in leftover)
         sides = self._room(missing, waiting, staged, here, stale, free)
         self._say(f"{len(missing)} files to copy, {_kb(sum(map(len, missing.values())))}" + _resumed(waiting))
-        self._link.run(f"import os\ntry:\n os.mkdir('/{STAGE}')\nexcept OSError:\n pass")
+        self._link.run(f"import os\ntry:\n os.mkdir({self._stage!r})\nexcept OSError:\n pass")
         if not sides:
             self._remove(stale)
             self._move(list(waiting))
         self._copy(missing, None if sides else self._move)
         if sides:
-            self._move(sorted(changed, key=_last))
+            self._move(sorted(changed, key=self._last))
         self._remove(stale)
         self._verify(changed)
         self._clear([])
@@ -217,7 +231,7 @@ class Installer:
             return True
         left = free + torn + sum(self._blocks(here[path][0]) for path in stale)
         short = 0
-        for path in [*waiting, *sorted(missing, key=_last)]:
+        for path in [*waiting, *sorted(missing, key=self._last)]:
             if path in missing:
                 left -= self._blocks(len(missing[path]))
             short = max(short, LEAST_FREE - left)
@@ -240,9 +254,9 @@ class Installer:
             if self._live:
                 print(f"\r  {done * 100 // max(1, total):3d} %  {path[-50:]:50}", end="", flush=True)
 
-        for path in sorted(missing, key=_last):
+        for path in sorted(missing, key=self._last):
             try:
-                self._link.write(f"/{STAGE}/{_stage_name(path)}", missing[path], told)
+                self._link.write(f"{self._stage}/{_stage_name(path)}", missing[path], told)
             except OSError as e:
                 raise BoardError(f"the board could not write {path}: {os.strerror(e.errno or 0)}") from e
             if each:
@@ -253,22 +267,26 @@ class Installer:
     def _move(self, paths: list[str]) -> None:
         for at in range(0, len(paths), RENAMED_AT_ONCE):
             some = paths[at : at + RENAMED_AT_ONCE]
-            self._link.run(MOVE + "".join(f"_m({f'/{STAGE}/{_stage_name(path)}'!r}, {path!r})\n" for path in some))
+            self._link.run(MOVE + "".join(f"_m({f'{self._stage}/{_stage_name(path)}'!r}, {path!r})\n" for path in some))
 
     def _remove(self, paths: list[str]) -> None:
         for at in range(0, len(paths), RENAMED_AT_ONCE):
             self._link.run(REMOVE + "".join(f"_r({path!r})\n" for path in paths[at : at + RENAMED_AT_ONCE]))
 
     def _clear(self, names: Iterable[str], and_folder: bool = True) -> None:
-        self._remove([f"/{STAGE}/{name}" for name in names])
+        self._remove([f"{self._stage}/{name}" for name in names])
         if and_folder:
-            self._link.run(REMOVE + f"_d('/{STAGE}')")
+            self._link.run(REMOVE + f"_d({self._stage!r})")
 
     def _verify(self, changed: dict[str, bytes]) -> None:
         here = self._list(*changed)
         wrong = [path for path, data in changed.items() if here.get(path) != _figures(data)]
         if wrong:
             raise BoardError(f"{wrong[0]} did not arrive whole; give the same command again")
+
+    def _last(self, path: str) -> tuple[bool, str]:
+        """main.py comes last: it is what runs at the next start."""
+        return path == f"{self.board.root}/main.py", path
 
     def _blocks(self, size: int) -> int:
         """What a file of `size` bytes takes: whole blocks."""
@@ -281,11 +299,6 @@ def _figures(data: bytes) -> tuple[int, str]:
 
 def _stage_name(path: str) -> str:
     return path.strip("/").replace("/", "!")
-
-
-def _last(path: str) -> tuple[bool, str]:
-    """main.py comes last: it is what runs at the next start."""
-    return path == "/main.py", path
 
 
 def _twin(path: str) -> str:
@@ -301,12 +314,24 @@ def _kb(size: int) -> str:
     return f"{size / 1024:.0f} KB"
 
 
-def _check_json(source: Path) -> None:
-    """BoardError where it is none: the board could say no more than that it has ended."""
-    try:
-        json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise BoardError(f"{source} is no JSON: {e}; nothing was copied") from e
+def _project_files(folder: Path) -> list[Path]:
+    """What goes to the board, folders within the folder too."""
+
+    def wanted(path: Path) -> bool:
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
+        return path.is_file() and not hidden and path.name not in SKIPPED
+
+    return sorted(filter(wanted, folder.rglob("*")))
+
+
+def check_json(folder: Path) -> None:
+    """BoardError where a .json is none: the board could say no more than that it has ended."""
+    for source in _project_files(folder):
+        try:
+            if source.suffix == ".json":
+                json.loads(source.read_text(encoding="utf-8"))
+        except ValueError as e:
+            raise BoardError(f"{source} is no JSON: {e}; nothing was copied") from e
 
 
 def _compiler(wanted: bool | None) -> Callable[[Path, str], bytes] | None:

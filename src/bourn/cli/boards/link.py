@@ -7,6 +7,8 @@ import contextlib
 import grp
 import io
 import os
+import stat
+import termios
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -23,6 +25,8 @@ except ImportError as e:
 
 ANSWER_S = 10  # how long a board may take to reset and to say that it is ready
 SILENCE_S = 5  # how long one read may wait
+INTERRUPTS = 5  # Ctrl-C's for a program that has not ended by the first
+INTERRUPT_S = 0.1  # between two of them
 PROMPT = b">>> "
 GONE = "the board at {} has gone away; plug it in and give the same command again: it goes on where it stopped"
 
@@ -61,6 +65,10 @@ class Link:
         try:
             self._transport = SerialTransport(self.port, baudrate=115200)
         except (TransportError, OSError) as e:
+            if not stat.S_ISCHR(os.stat(self.port).st_mode) or isinstance(e.__context__, termios.error):
+                raise BoardError(
+                    f"{self.port} is no serial port; a board's is like /dev/ttyACM0 or /dev/ttyUSB0"
+                ) from e
             raise BoardError(
                 f"{self.port} cannot be opened: is it in use by another program (a serial monitor, an editor)?"
             ) from e
@@ -72,13 +80,17 @@ class Link:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints what it got instead of a prompt
                 try:
                     self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
-                except TransportError:  # it was just starting, and what it was told came too early
+                except TransportError:  # it was just starting, or its program catches the first Ctrl-C
+                    for _ in range(INTERRUPTS):
+                        self._transport.serial.write(b"\x03")
+                        time.sleep(INTERRUPT_S)
                     self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
         except (TransportError, OSError) as e:
             self._close()
             raise BoardError(
-                f"the device at {self.port} does not answer as MicroPython does; press its reset button and try again, "
-                "or put MicroPython on it first"
+                f"the device at {self.port} does not answer as MicroPython does. Press its reset button and give the "
+                "command again at once: its program may catch every Ctrl-C (`except:` does, `except Exception:` does "
+                "not). Or put MicroPython on it first (micropython.org/download)"
             ) from e
         except BaseException:
             self._close()
@@ -132,7 +144,11 @@ class Link:
             return bytes(self._transport.fs_readfile(path))
         except FileNotFoundError:
             return None
+        except TransportExecError as e:
+            raise BoardError(f"the board says: {_last_line(e)}") from e
         except (TransportError, OSError) as e:
+            if isinstance(e, OSError) and e.args[1:] == (path,):  # the board's own, as mpremote passes it on
+                raise BoardError(f"the board cannot read {path}: {os.strerror(e.errno or 0)}") from e
             raise BoardError(GONE.format(self.port)) from e
 
     def restart(self) -> None:

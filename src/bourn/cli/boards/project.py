@@ -1,9 +1,16 @@
-"""Writes a board's project: a main.py to change, the settings it reads, and five lines that say what to do."""
+"""Writes a board's project: a main.py to change, the settings it reads, and five lines that say what to do.
+
+And looks at one before it goes to a board: what a board could only say by a traceback is told here.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
 import os
+import re
+import secrets
 import socket
 from pathlib import Path
 
@@ -11,7 +18,13 @@ from bourn import wire
 from bourn.cli.boards import BoardError
 from bourn.device.connections import check_url
 
-HUB_PORT = 7007
+PORTS = {"tcp": 7007, "tls": 7443}  # what hubs listen at unless told otherwise
+SUFFIX = "abcdefghjkmnpqrstuvwxyz23456789"  # of a name: nothing that looks like something else on a label
+SUFFIX_LENGTH = 4  # one of 900,000: a thousand boards have two of one name once in two tries, ten once in 20,000
+SECURE_HUB = (
+    "Hub: docs/running.md says how one is reached over TLS or a broker; put what the URL names into this folder."
+)
+BOARDS = ".boards"  # in a project: the chips that it was installed on, a line each
 
 MAIN = '''\
 """What this board does: sample its sensors, keep their readings, send them to the hub.
@@ -58,9 +71,10 @@ board.run()
 
 README = """\
 # @NAME@
-1. Hub, on a computer in a network of yours alone: `bourn hub --listen tcp://0.0.0.0:@PORT@ --insecure`.
+1. @HUB@
 2. Board on USB: `bourn board install`, and again after each change of `main.py`; `bourn board run` shows what it does.
 3. Sensors are in `main.py`; name, hub and Wi-Fi in `settings.json` (with the password: do not publish it).
+   One project is one board: for a second one `bourn board init` again, with another folder.
 4. The board's log: `bourn board log`.
 """
 
@@ -70,7 +84,7 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     if not wire.source_ok(name):
         raise BoardError(f"a board's name is made of A-Z a-z 0-9 _ . - (1 to 64), not {name!r}; use --name")
     try:
-        check_url(hub.partition("?")[0])  # the files that it names are to be in the project, not here
+        _check_hub(hub)
     except ValueError as e:
         raise BoardError(f"--hub: {e}") from e
     place = Path(folder)
@@ -80,7 +94,7 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     texts = {
         "main.py": MAIN,
         "settings.json": json.dumps(settings, indent=2) + "\n",
-        "README.md": README.replace("@NAME@", name).replace("@PORT@", hub.rpartition(":")[2].partition("?")[0]),
+        "README.md": README.replace("@NAME@", name).replace("@HUB@", _hub_line(hub)),
     }
     there = [str(place / file) for file in texts if (place / file).exists()]
     if there and not force:
@@ -98,13 +112,125 @@ def write_project(folder: str, name: str, hub: str, wifi: str, password: str, fo
     return [str(place / file) for file in texts]
 
 
+def new_name() -> str:
+    """A name that no other board has: two of one name would push each other off the hub."""
+    return "board-" + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
+
+
+def hub_command(url: str) -> str:
+    """The command that starts the hub of `url` with its page, or "" where it takes more than a command."""
+    if not url.startswith("tcp://"):
+        return ""
+    return f"bourn hub --listen tcp://0.0.0.0:{url.rpartition(':')[2]} --insecure --log-to-plot"
+
+
+def _hub_line(url: str) -> str:
+    command = hub_command(url)
+    return f"Hub, on a computer in a network of yours alone: `{command}`." if command else SECURE_HUB
+
+
 def hub_url(hub: str) -> str:
-    """The URL that `hub` means: a host or host:port is one with `tcp://`, at the port that hubs have."""
-    if "://" not in hub:
-        hub = f"tcp://{hub}"
-    if hub.startswith("tcp://") and not hub.rpartition(":")[2].isdecimal():
-        hub = f"{hub.rstrip('/')}:{HUB_PORT}"
-    return hub
+    """The URL that `hub` means: a host or host:port is one with `tcp://`, at the port that hubs have.
+
+    BoardError where it is none that a board can reach.
+    """
+    scheme, _, rest = hub.rpartition("://")
+    scheme = scheme or "tcp"
+    if scheme not in PORTS:
+        return hub
+    rest, mark, query = rest.partition("?")
+    rest = rest.rstrip("/")
+    with contextlib.suppress(ValueError):  # a name, an IPv4 address, or one with its port
+        rest = f"[{ipaddress.IPv6Address(rest)}]"  # without brackets its end would be a port
+    if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", rest, re.ASCII):
+        raise BoardError(f"--hub: {hub!r} is no host, host:port or URL like tcp://192.168.1.10:{PORTS['tcp']}")
+    if not re.search(r":\d+$", rest) or rest.endswith("]"):
+        rest = f"{rest}:{PORTS[scheme]}"
+    return f"{scheme}://{rest}{mark}{query}"
+
+
+def only_here(url: str) -> bool:
+    """Whether `url` names the machine that asks: a board would look for the hub on itself."""
+    host = url.partition("://")[2].rpartition(":")[0].strip("[]")
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _check_hub(url: str) -> None:
+    """ValueError where it is no hub's URL for a board. The files that it names are to be in the project, not here."""
+    check_url(url.partition("?")[0])
+    if url.partition("://")[0] in ("tls", "mqtts") and "ca" not in dict(_parts(url)):
+        raise ValueError(
+            f"a board trusts nobody by itself: {url.partition('?')[0]}?ca=ca.pem names whom it is to trust"
+        )
+
+
+def check_project(folder: Path) -> list[str]:
+    """The files that its settings name and that are not in it. BoardError where the settings are wrong.
+
+    Settings are looked at in a project whose main.py makes a `Board`; those of others may mean anything.
+    """
+    path = folder / "settings.json"
+    if not path.exists() or "Board(" not in (folder / "main.py").read_text(encoding="utf-8", errors="replace"):
+        return []
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    wrong = _wrong(settings) if isinstance(settings, dict) else "it is no object, {...}"
+    if wrong:
+        raise BoardError(f"{path}: {wrong}; nothing was copied")
+    named = [*([settings["keys"]] if settings.get("keys") else []), *named_files(settings["hub"])]
+    return [file for file in named if not (folder / file.lstrip("/")).exists()]
+
+
+def _wrong(settings: dict[str, object]) -> str:
+    """What is wrong with them, in words; "" where nothing is."""
+    name, hub, wifi = (settings.get(key) for key in ("name", "hub", "wifi"))
+    if not isinstance(name, str) or not wire.source_ok(name):
+        return f'"name" is made of A-Z a-z 0-9 _ . - (1 to 64), not {name!r}'
+    try:
+        _check_hub(str(hub))
+    except ValueError as e:
+        return f'"hub": {e}'
+    for key in ("every", "pause", "outbox_bytes"):
+        value = settings.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            return f'"{key}" is a number above 0, not {value!r}'
+    if wifi and not (isinstance(wifi, dict) and isinstance(wifi.get("name"), str)):
+        return '"wifi" is {"name": ..., "password": ...}; without one leave it out'
+    for key in ("ntp", "keys"):
+        if not isinstance(settings.get(key, ""), str):
+            return f'"{key}" is a text, not {settings[key]!r}'
+    return ""
+
+
+def _parts(url: str) -> list[tuple[str, str]]:
+    """What stands behind the ? of a URL."""
+    parts = (part.partition("=") for part in url.partition("?")[2].split("&") if part)
+    return [(key, value) for key, _, value in parts]
+
+
+def named_files(url: str) -> list[str]:
+    """The files that a hub's URL names: they are to be in the project."""
+    return [value for key, value in _parts(url) if key in ("ca", "cert", "key")]
+
+
+def note_board(folder: str, unique_id: str) -> str:
+    """Note on which chip a project is; a line for whoever has put it on another one before, or ""."""
+    notes = Path(folder) / BOARDS
+    try:
+        known = notes.read_text().split()
+    except OSError:
+        known = []
+    if not unique_id or unique_id in known:
+        return ""
+    try:
+        notes.write_text("".join(f"{one}\n" for one in [*known, unique_id]))
+    except OSError:
+        return ""  # a folder that cannot be written: then nobody is told, and nothing else is lost
+    if not known:
+        return ""
+    return (
+        "note:  this project is on another board, too: two of one name push each other off the hub. A second board has "
+        "a project of its own: bourn board init board2, and bourn board install --project board2"
+    )
 
 
 def home_address() -> str:
