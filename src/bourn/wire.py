@@ -196,18 +196,14 @@ class Decoder:
 
     def __init__(self, max_frame=MAX_FRAME):
         self._max = max_frame
-        self._rest = b""
-
-    def unfinished(self):
-        """True while the beginning of a frame waits for its end."""
-        return bool(self._rest)
+        self.rest = b""  # the beginning of a frame that waits for its end
 
     def feed(self, data):
         """All frames that `data` completes, as a list of (kind, body).
 
         FrameError on the first byte that cannot be right. After an error the stream has no meaning any more: close it.
         """
-        buffer = self._rest + data if self._rest else data
+        buffer = self.rest + data if self.rest else data
         frames = []
         at = 0
         size = len(buffer)
@@ -225,5 +221,5 @@ class Decoder:
                 break
             frames.append((buffer[at + 4], bytes(buffer[at + HEADER : end])))
             at = end
-        self._rest = bytes(buffer[at:])
+        self.rest = bytes(buffer[at:])
         return frames

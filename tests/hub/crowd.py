@@ -38,7 +38,7 @@ class Client:
         """What the hub said."""
         decoder = wire.Decoder()
         got = decoder.feed(self.rest + self.socket.recv(65536))
-        self.rest = decoder._rest
+        self.rest = decoder.rest
         return got
 
 

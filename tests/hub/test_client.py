@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -189,3 +190,59 @@ def test_two_programs_do_not_share_an_outbox(tmp_path: Path) -> None:
         client.close(0.01)
     with node(tmp_path, settings) as third:
         assert finish(third)["waiting"] == 1
+
+
+def test_who_gave_up_leaves_nothing_and_disturbs_no_close() -> None:
+    """While the hub is away a program may try for days."""
+
+    async def life() -> int:
+        client = Client("tcp://127.0.0.1:1", "c", in_flight=1)
+        await in_thread(client.send, "s", 1)
+        for i in range(20):
+            with pytest.raises(TimeoutError):
+                await in_thread(lambda i=i: client.send("s", i, timeout=0.001))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.asend("s", i), 0.001)
+        assert not client._asking
+        late = [threading.Thread(target=give_up, args=(client,), daemon=True) for _ in range(10)]
+        for one in late:
+            one.start()
+        left = await in_thread(client.close, 0.05)
+        for one in late:
+            await in_thread(one.join)
+        assert not client._thread.is_alive()
+        return left
+
+    assert asyncio.run(life()) == 1
+
+
+def give_up(client: Client) -> None:
+    """Some time out before the close, some are told of it."""
+    with pytest.raises((TimeoutError, ClientClosed)):
+        client.send("s", 0, timeout=0.002)
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["ram", "disk"])
+def test_a_pipe_that_has_ended_is_told_to_whoever_sends(tmp_path: Path, durable: bool) -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    outbox = str(tmp_path / "outbox") if durable else None
+    client = Client(f"pipe:{near.detach()}", "c", outbox, in_flight=2)
+    client.send("s", 1)
+    client.send("s", 2)
+    waiting = threading.Thread(target=give_up_at_the_end, args=(client,), daemon=True)
+    waiting.start()
+    while not client._asking:
+        time.sleep(0.001)
+    far.close()
+    waiting.join(LIMIT_S)
+    assert not waiting.is_alive()
+    assert client.flush(LIMIT_S) is False
+    with pytest.raises(ClientClosed, match="pipe:"):
+        client.send("s", 4)
+    assert client.close() == 2
+
+
+def give_up_at_the_end(client: Client) -> None:
+    with pytest.raises(ClientClosed):
+        client.send("s", 3)

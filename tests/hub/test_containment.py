@@ -42,7 +42,7 @@ def test_a_link_whose_journal_cannot_be_asked_leaves_nothing_to_the_others(tmp_p
                 assert code == "internal" and "disk I/O error" in text
                 await good.deliver(1, 2, 3)
             assert hub.ingest.refusals["internal"] == 1
-            assert not hub.ingest.decoder.unfinished()
+            assert not hub.ingest.decoder.rest
 
     asyncio.run(main())
     assert len(readings(tmp_path)) == 3

@@ -87,7 +87,7 @@ class Client:
 
         `ts` is ms since 1970 (now). With an outbox on disk it is there when this returns; while the disk fails this
         waits. ValueError: no hub could store it. TimeoutError: there was no room within `timeout` seconds, and it was
-        not taken. ClientClosed.
+        not taken. ClientClosed, also where the connection has ended and cannot be opened again (a pipe).
         """
         future = self._ask(sensor, val, ts)
         try:
@@ -98,7 +98,9 @@ class Client:
             future.result()  # it is being taken already
 
     async def asend(self, sensor: str, val: Any, ts: int | None = None) -> None:
-        """As `send`, for asyncio: other tasks run meanwhile. A task that is cancelled here has not sent it."""
+        """As `send`, for asyncio: other tasks run meanwhile. A task that is cancelled while it waits for room has not
+        sent it; one that is cancelled while it is being stored has.
+        """
         await asyncio.wrap_future(self._ask(sensor, val, ts))
 
     def try_send(self, sensor: str, val: Any, ts: int | None = None) -> bool:
@@ -134,8 +136,7 @@ class Client:
         with self._lock:
             if not self._closing:
                 self._closing = True
-                while self._asking:
-                    self._asking.popleft()[1].set_exception(ClientClosed("the client was closed while this waited"))
+                self._refuse_asking("the client was closed while this waited")
                 self._drain_ms = int(timeout * 1000)
         self._bell.ring()
         self._thread.join(timeout + CLOSE_S)
@@ -159,9 +160,22 @@ class Client:
                 self._take(reading, future)
             elif may_wait:
                 self._asking.append((reading, future))
+                future.add_done_callback(self._withdraw)
             else:
                 return None
         return future
+
+    def _withdraw(self, future: Future[None]) -> None:
+        """Who asked waits no more: nothing of it stays here, however long the hub is away."""
+        if future.cancelled():
+            with self._lock:
+                self._asking = deque(one for one in self._asking if one[1] is not future)
+
+    def _refuse_asking(self, why: str) -> None:
+        asking, self._asking = self._asking, deque()
+        for _, future in asking:
+            if future.set_running_or_notify_cancel():  # else it was withdrawn in this moment
+                future.set_exception(ClientClosed(why))
 
     def _take(self, reading: tuple[str, int, Any], future: Future[None]) -> None:
         """There is room for it."""
@@ -180,26 +194,34 @@ class Client:
 
     def _run(self) -> None:
         try:
-            while not self._closing:
+            while not self._closing and self.sender.state != "ended":
                 self.sender.wait(self._store())
                 self._bell.clear()
                 self._release()
             self.sender.poller.unregister(self._bell)
             self._store()
             self.sender.drain(self._drain_ms)
+            if self.sender.state == "ended":  # nobody will ever acknowledge anything
+                self._failure = OSError(self.sender.last_error)
         except BaseException as e:  # the edge of the thread: everyone who asks is told
             self._failure = e
         self._release()
         with self._lock:
             self._ended = True
-            for _, future in (*self._asking, *self._taken, *self._stored):
+            why = str(self._failure or "the client is closed")
+            self._refuse_asking(why)
+            for _, future in (*self._taken, *self._stored):
                 if not future.done():
-                    future.set_exception(ClientClosed(str(self._failure or "the client is closed")))
+                    future.set_exception(ClientClosed(why))
             self._lock.notify_all()
         self._bell.close()
-        self.sender.close()
-        if self._folder_lock is not None:
-            self._folder_lock.close()
+        try:
+            self.sender.close()
+        except OSError as e:  # the disk; what was taken before is there
+            self.sender.last_error = f"outbox: {e}"
+        finally:
+            if self._folder_lock is not None:
+                self._folder_lock.close()
 
     def _store(self) -> int:
         """Put what was taken into the outbox, all of it with one sync; in how many ms to try again, if that failed."""

@@ -3,9 +3,8 @@
 import json
 
 import bourn.wire as wire  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
+from bourn._compat.system import PIECE_BYTES
 from bourn.spool import Gap
-
-FRAME_BYTES = 8192  # of one DATA frame: what a small board can spare; a longer single reading goes alone
 
 
 def check_reading(sensor, ts, val):
@@ -34,7 +33,7 @@ def data_frame(entries):
         piece = json.dumps((record[0], record[1] - t0, record[2]), separators=(",", ":")).encode()
         if len(piece) > wire.MAX_READING:  # written by an interpreter that says it in fewer bytes
             break
-        if pieces and size + len(piece) > FRAME_BYTES:
+        if pieces and size + len(piece) > PIECE_BYTES:  # a longer one goes alone
             break
         pieces.append(piece)
         size += len(piece) + 1

@@ -12,9 +12,9 @@ import select
 
 import bourn.wire as wire  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn._compat import Clock
-from bourn._compat.system import random_bytes, runtime
+from bourn._compat.system import PIECE_BYTES, random_bytes, runtime
 from bourn.device.connections import check_url, open_connection, opens_once, socket_interest
-from bourn.device.framing import FRAME_BYTES, check_reading, data_frame
+from bourn.device.framing import check_reading, data_frame
 from bourn.spool import Gap
 from bourn.spool.follower import Follower
 
@@ -98,7 +98,7 @@ class Sender:
         except ValueError as e:
             self.counters["invalid"] += 1
             self.last_error = "%s: %s" % (sensor, e)
-        except OSError as e:  # the disk; the flow goes on, and the next reading tries again
+        except (OSError, MemoryError) as e:  # the disk; the flow goes on, and the next reading tries again
             self.counters["lost"] += 1
             self.last_error = "outbox: %s" % e
 
@@ -165,8 +165,8 @@ class Sender:
                 self._say(wire.PING, 0)
             try:
                 self._send_waiting()
-            except OSError as e:  # of the socket, or of the outbox's disk: both may be well again the next time
-                self._fail("sending to %s failed: %s" % (self._place, e))
+            except (OSError, MemoryError) as e:  # of the socket or the outbox's disk: all may be well the next time
+                self._fail("the link to %s failed: %s" % (self._place, e))
 
     def _next_deadline(self) -> int:
         if self.state == "down":
@@ -311,7 +311,7 @@ class Sender:
 
     def _send_waiting(self) -> None:
         """Put on the wire what credit allows; ask for more, or give back what is not needed."""
-        while len(self._out) < FRAME_BYTES:
+        while len(self._out) < PIECE_BYTES:
             if self._credit <= 0 and not self._follower.idle():
                 break  # what is under way brings credit
             entries = self._follower.read(max(1, min(self._credit, FRAME_READINGS)))

@@ -85,7 +85,7 @@ class Link(asyncio.Protocol):
             self.refuse(e.code, str(e))
         except Exception as e:  # the edge of a link (the journal could not be asked, say): told, and no other's trouble
             self.refuse("internal", f"{type(e).__name__}: {e}")
-        unfinished = decoder.unfinished()
+        unfinished = bool(decoder.rest)
         if self._decoder is None and unfinished:
             self._decoder, self.ingest.decoder = decoder, wire.Decoder()
         elif not unfinished:

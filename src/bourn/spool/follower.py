@@ -20,7 +20,7 @@ class Follower:
     def read(self, limit: int):
         """At most `limit` entries that were not sent yet; the same again until `sent` is called."""
         ahead = self._ahead
-        if len(ahead) < limit:
+        if len(ahead) < min(limit, 2):  # not for every place that is free: a small board has no memory for so many
             self._ahead = ahead = ahead + self._spool.read(ahead[-1][0] if ahead else self.at, limit - len(ahead))
         return ahead[:limit]
 

@@ -76,7 +76,7 @@ class RamSpool:
     def ack(self, place, cursor=""):
         """The reader has everything up to `place`."""
         if cursor:
-            raise ValueError("a spool in RAM has one reader, the cursor ''")
+            raise ValueError("there is one reader, the cursor ''")
         if place[0] == self.epoch and place[1] >= self._open:
             self._acked = place
             self._open = min(place[1], self.seq) + 1
@@ -157,8 +157,8 @@ class RamFirst:
         if after is not None and after[0] == self.epoch and after[1] >= first - 1:
             return self._ram.read(after, limit)
         entries = self.spool.read(after, limit)
-        if len(entries) < limit:
-            last = entries[-1][0] if entries else after
+        last = entries[-1][0] if entries else after
+        if len(entries) < limit and (not entries or last == (self.epoch, self.spool.seq)):  # there is no more of it
             if last is not None and last[0] == self.epoch and last[1] < first - 1:
                 # acknowledged out of RAM, and asked for again all the same
                 entries.append(((self.epoch, first - 1), Gap(last[1] + 1, first - 1, "trimmed")))

@@ -12,9 +12,17 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 import json
 
 from bourn._compat.files import Files
-from bourn._compat.system import random_bytes
+from bourn._compat.system import PIECE_BYTES, random_bytes
 from bourn.spool import POLICIES, Gap
-from bourn.spool.segment_file import COUNT_ALL, DATA, HEADER_BYTES, MAX_RECORD, RECORD_BYTES, Segment, write_all
+from bourn.spool.segment_file import (
+    COUNT_ALL,
+    DATA,
+    HEADER_BYTES,
+    MAX_RECORD,
+    RECORD_BYTES,
+    Segment,
+    write_all,
+)
 
 
 class SegmentSpool:
@@ -63,7 +71,7 @@ class SegmentSpool:
         """Take `record` (JSON array) and return its place; None when it was refused by policy."""
         body = json.dumps(record).encode()
         if len(body) > self._longest:
-            raise ValueError("a reading of %d bytes; the limit here is %d" % (len(body), self._longest))
+            raise ValueError("a reading of %d bytes; the limit is %d" % (len(body), self._longest))
         if not self._roomy(self._write, body):
             self.counters["refused"] += 1
             return None
@@ -88,6 +96,8 @@ class SegmentSpool:
                 seq = segment.first
                 offset = HEADER_BYTES
             else:
+                # by their length on average
+                limit = min(limit, len(entries) + 1 + PIECE_BYTES * (segment.next - segment.first) // segment.size)
                 at, offset = segment.read(self._files, seq, offset, limit, entries)
                 if at < segment.next and len(entries) < limit:  # it ends before it should
                     seq = max(at, seq)
@@ -119,7 +129,7 @@ class SegmentSpool:
     def ack(self, place, cursor=""):
         """The reader has everything up to `place`; files that hold nothing else can be trimmed."""
         if cursor:
-            raise ValueError("a segment spool has one reader, the cursor ''")
+            raise ValueError("there is one reader, the cursor ''")
         if self._acked is None or self._later(place, self._acked):
             self._acked = place
 

@@ -32,6 +32,8 @@ class TimedSpool:
         self._clock = clock
         self.policy = spool.policy
         self.epoch = spool.epoch
+        for name in ("sync", "ack", "acked", "trim", "size", "close"):
+            setattr(self, name, getattr(spool, name))  # the contract, as it is there
         self.counters = spool.counters
         self.counters["estimated"] = 0
         self._times = self._load()  # [[epoch, offset or None], ...], oldest first
@@ -79,32 +81,6 @@ class TimedSpool:
     def held(self):
         """How many records wait for the time to be known."""
         return 0 if self._ready() else self._spool.waiting()
-
-    # -- the contract, as it is
-
-    def sync(self):
-        """As the contract says."""
-        self._spool.sync()
-
-    def ack(self, place, cursor=""):
-        """As the contract says."""
-        self._spool.ack(place, cursor)
-
-    def acked(self, cursor=""):
-        """As the contract says."""
-        return self._spool.acked(cursor)
-
-    def trim(self):
-        """As the contract says."""
-        return self._spool.trim()
-
-    def size(self):
-        """Bytes in all files of the outbox."""
-        return self._spool.size()
-
-    def close(self):
-        """As the contract says."""
-        self._spool.close()
 
     # -- times
 

@@ -87,3 +87,17 @@ def test_without_a_cursor_the_spool_remembers_nothing():
     assert follower.ack(3) == 3
     follower.rewind(2)
     assert spool.acks == []
+
+
+def test_a_spool_that_gives_little_at_a_time_is_not_asked_to_fill_the_memory():
+    spool = ListSpool(20)
+    read = spool.read
+    spool.read = lambda after, limit: read(after, min(limit, 4))
+    follower = Follower(spool)
+    assert len(follower.read(1)) == 1
+    for _ in range(5):
+        assert 4 <= len(follower.read(100)) <= 5
+    follower.sent(3, 3)
+    assert follower.read(100) == [(4, "d"), (5, "e")]
+    follower.sent(5, 2)
+    assert [place for place, _ in follower.read(3)] == [6, 7, 8]

@@ -117,3 +117,18 @@ def test_each_policy_when_it_is_full():
     assert "policy must be" in str(raises(ValueError, RamSpool, 2, "keep"))
     assert "at least 1" in str(raises(ValueError, RamSpool, 0))
     assert "one reader" in str(raises(ValueError, spool.ack, places[0], "second"))
+
+
+def test_a_spool_that_gives_little_at_a_time_hides_nothing_behind_it():
+    home = RamFirstHome(4)
+    spool = home.open()
+    places = [spool.append(home.record(i)) for i in range(1, 21)]
+    read = spool.spool.read
+    spool.spool.read = lambda after, limit: read(after, min(limit, 3))  # as a small board reads long records
+    entries = []
+    while len(entries) < 20:
+        found = spool.read(entries[-1][0] if entries else None, 50)
+        assert found and not [1 for _, what in found if isinstance(what, Gap)]
+        entries += found
+    assert [place for place, _ in entries] == places and spool.read(places[-1], 5) == []
+    home.remove()

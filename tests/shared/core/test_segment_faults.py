@@ -6,7 +6,7 @@ import os
 import sys
 
 from bourn._compat.files import Files
-from bourn.spool import Gap
+from bourn.spool import Gap, segments
 from bourn.spool.ram import RamFirst
 from bourn.spool.segments import SegmentSpool
 from bourn.testing import FaultyFiles
@@ -327,3 +327,24 @@ def test_what_waits_is_counted_behind_the_ack_wherever_it_is():
             assert spool.waiting() == 27 - i
         spool.ack((spool.epoch, 0))
         assert spool.waiting() == 0
+
+
+def test_what_is_read_at_once_is_bounded_by_bytes():
+    most = segments.PIECE_BYTES
+    with Folder() as path:
+        spool = SegmentSpool(path, max_bytes=1 << 16)
+        taken = [(spool.append([i, "x" * 50]), [i, "x" * 50]) for i in range(40)]
+        taken += [(spool.append([i, "x" * 1500]), [i, "x" * 1500]) for i in range(10)]
+        try:
+            segments.PIECE_BYTES = 2000
+            after = None
+            found = []
+            while len(found) < 50:
+                page = spool.read(after, 500)
+                length = sum([len(what[1]) for _, what in page])
+                assert 0 < length <= 2 * 2000 + 1500, length
+                found += page
+                after = page[-1][0]
+        finally:
+            segments.PIECE_BYTES = most
+        assert found == taken and len(spool.read(None, 7)) == 7

@@ -46,7 +46,7 @@ def frames_in(*chunks):
     decoder, frames = Decoder(), []
     for chunk in chunks:
         frames += decoder.feed(chunk)
-    assert decoder._rest == b""
+    assert decoder.rest == b""
     return frames
 
 
@@ -120,11 +120,11 @@ def test_a_length_that_cannot_be_is_refused_at_once():
         start = length.to_bytes(4, "big")
         decoder = Decoder()
         assert refused(decoder.feed, start) == "too_long", length
-        assert decoder._rest == b""
+        assert decoder.rest == b""
         decoder = Decoder()
         assert decoder.feed(start[:3]) == []
         assert refused(decoder.feed, start[3:]) == "too_long", length
-        assert len(decoder._rest) <= 3
+        assert len(decoder.rest) <= 3
         decoder = Decoder()
         assert refused(decoder.feed, wire.encode(PING, 1) + start) == "too_long", length
 
@@ -402,7 +402,7 @@ def test_garbage_raises_frame_errors_only():
                     refusals += 1
                     break
                 at += step
-                assert len(decoder._rest) < wire.MAX_FRAME
+                assert len(decoder.rest) < wire.MAX_FRAME
         except Exception:
             print("seed", seed, bytes(data))
             raise

@@ -137,7 +137,7 @@ def test_frames_are_of_a_size_that_a_board_can_spare():
     pair.greet()
     pair.until(lambda: len(pair.hub.numbers()) == 22)
     sizes = [sum([len(val) if isinstance(val, str) else 1 for _, _, val in rs]) for _, _, rs in pair.hub.of(wire.DATA)]
-    assert max([size for size in sizes if size != 30000]) <= module.FRAME_BYTES and 30000 in sizes, sizes
+    assert max([size for size in sizes if size != 30000]) <= module.PIECE_BYTES and 30000 in sizes, sizes
     assert len(sizes) <= 9, sizes
     pair.close()
 
@@ -848,3 +848,29 @@ def test_urls():
     for name in ("", "a b", "../x", "é", "-x", "x" * 65):
         raises(ValueError, Sender, "tcp://h:1", name, SegmentSpool(path))
     os.rmdir(path)
+
+
+def test_no_memory_is_a_state_of_the_link_and_a_reading_lost():
+    pair = Pair()
+    pair.emit(1, 2)
+    pair.greet(window=1)
+    pair.until(lambda: pair.hub.numbers() == [1])
+    good_read, good_append = pair.spool.read, pair.spool.append
+
+    def no_memory(*arguments):
+        raise MemoryError
+
+    pair.spool.read = no_memory
+    pair.hub.say(wire.ACK, pair.spool.epoch, 1)
+    pair.settle()
+    assert pair.sender.state == "down" and pair.sender.counters["failures"] == 1, pair.sender.last_error
+    pair.spool.append = no_memory
+    pair.emit(3)
+    assert pair.sender.counters["lost"] == 1
+    pair.spool.read, pair.spool.append = good_read, good_append
+    pair.emit(4)
+    pair.clock.advance(module.Sender.backoff_cap_ms)
+    pair.greet(last=1)
+    pair.until(lambda: pair.hub.numbers() == [2, 3])
+    assert [r[2] for _, _, rs in pair.hub.of(wire.DATA) for r in rs] == [2, 4]
+    pair.close()
