@@ -3,12 +3,15 @@
 """A board's program from its settings: the readings of a newcomer have right times, whoever says what time it is."""
 
 import os
+import sys
+import time
 
 from scripted_hub import ScriptedHub, folder
 from test_sntp import NOW, Server
 from test_wifi import Air
 
 from bourn import wire
+from bourn.device import board
 from bourn.device.board import Board
 from bourn.testing import ManualClock
 
@@ -189,11 +192,69 @@ def test_settings_that_are_wrong_say_so():
 
 
 def test_a_sensor_that_fails_is_logged_once_and_the_others_go_on():
-    life = Life(machine=ManualClock(NOW), fails=(3, 4, 5, 9))
+    life = Life(machine=ManualClock(NOW), fails=(3, 4, 5, 6, 9))
     life.run(12)
-    assert [val for _, val in life.readings] == [1, 2, 6, 7, 8, 10, 11, 12, 13]
+    assert [val for _, val in life.readings] == [1, 2, 7, 8, 10, 11, 12, 13]
     assert life.log.count("n: OSError") == 2
     life.close()
+
+
+def test_a_sensor_of_its_own_period_and_a_board_with_a_key():
+    life = Life(machine=ManualClock(NOW), every=3)
+    slow = Count(life.machine)
+    life.board.sample(slow, 5)
+    life.run(20)
+    assert (len(life.sensor.at), len(slow.at)) == (7, 5), "at once, and then every 3 and 5 s"
+    assert life.board.sender.prove is None
+    life.close()
+    path = folder("board")
+    with open(path + "/keys", "w") as file:
+        file.write("shed " + "0123456789abcdef" * 4 + "\n")
+    life = Life(machine=ManualClock(NOW), keys=path + "/keys")
+    assert life.run(1).board.sender.prove is not None
+    life.close()
+    os.remove(path + "/keys")
+    os.rmdir(path)
+
+
+class Machine:
+    """A board's `machine` with the clock alone."""
+
+    class RTC:
+        told = None
+
+        def datetime(self, told):
+            Machine.RTC.told = told
+
+
+class Calendar:
+    """`time` of a port whose days count from 2000, or from 1970."""
+
+    def __init__(self, begins):
+        self.begins = begins
+
+    def gmtime(self, seconds):
+        return time.gmtime(seconds + self.begins)
+
+
+def test_the_machines_clock_is_set_on_every_port():
+    before, times = sys.modules.get("machine"), board.time
+    sys.modules["machine"] = Machine
+    try:
+        for begins in (0, 946684800):
+            board.time = Calendar(begins)
+            for ms, told in (
+                (1771945445999, (2026, 2, 24, 2, 15, 4, 5, 0)),
+                (1735689600000, (2025, 1, 1, 3, 0, 0, 0, 0)),
+                (4102444799999, (2099, 12, 31, 4, 23, 59, 59, 0)),
+            ):
+                board.rtc_setter()(ms)
+                assert Machine.RTC.told == told, (begins, ms, Machine.RTC.told)
+    finally:
+        board.time = times
+        del sys.modules["machine"]
+        if before:
+            sys.modules["machine"] = before
 
 
 def test_what_was_in_ram_is_on_flash_after_an_interrupt():

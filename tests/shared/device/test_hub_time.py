@@ -109,6 +109,70 @@ def test_what_is_no_time_is_not_taken():
     world.close()
 
 
+def test_a_hub_that_refuses_hangs_up_or_talks_nonsense():
+    for trouble, why in (
+        (lambda hub: hub.say(wire.REFUSE, "full", "too many links"), "too many links"),
+        (lambda hub: hub.hang_up(), "closed"),
+        (lambda hub: hub.link.send(b"HTTP/1.0 400 what?\r\n\r\n"), ""),
+        (lambda hub: hub.link.send(b"\x00\x00\x10\x00\x0a\x01"), ""),  # a frame of more than an answer may have
+        (lambda hub: hub.say(wire.PONG, "x"), ""),
+    ):
+        world = World()
+        world.asked()
+        trouble(world.hub)
+        for _ in range(ROUNDS):
+            pause = world.link.step()
+            if world.link.counters["failures"]:
+                break
+        assert sntp.BACKOFF_MS // 2 <= pause <= sntp.BACKOFF_MS and why in world.link.last_error
+        assert world.link._socket is None and world.clock.offset is None
+        assert world.exchange(NOW) == sntp.AGAIN_MS, "and it is asked again"
+        assert world.link.last_error is None
+        world.close()
+
+
+def test_every_question_has_a_number_that_nobody_guesses_and_its_link_is_given_back():
+    world = World()
+    numbers = set()
+    polled = []
+
+    class Poller:
+        def __init__(self, real):
+            self.real = real
+
+        def register(self, s, mask):
+            polled.append(1)
+            self.real.register(s, mask)
+
+        def unregister(self, s):
+            polled.append(-1)
+            self.real.unregister(s)
+
+        def poll(self, ms):
+            return self.real.poll(ms)
+
+    world.link._poller = Poller(world.link._poller)
+    for _ in range(5):
+        numbers.add(world.asked())
+        world.answered(world.hub.of(wire.PING)[-1][0], NOW + world.clock.now())
+        world.clock.advance(sntp.AGAIN_MS)
+    assert len(numbers) == 5 and max(numbers) > 1 << 24
+    assert polled == [1, -1] * 5
+    world.close()
+
+
+def test_how_far_its_own_setting_may_be_moved():
+    most = hub_time.SLACK_MS + sntp.AGAIN_MS // hub_time.DRIFT
+    for off in (most, -most, most + 1, -most - 1):
+        world = World()
+        world.exchange(NOW)
+        world.clock.advance(sntp.AGAIN_MS)
+        before = world.clock.wall()
+        world.exchange(before + off)
+        assert world.clock.wall() == before + (off if abs(off) == most else 0), off
+        world.close()
+
+
 def test_nobody_and_silence_are_failures_with_a_back_off():
     world = World()
     world.asked()

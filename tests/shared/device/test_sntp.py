@@ -1,6 +1,7 @@
 # heap: 96k
 """The time from the network: a real exchange over UDP with a small server, and every reply that does not count."""
 
+import os
 import socket
 import struct
 
@@ -225,6 +226,26 @@ def test_a_server_that_takes_its_time_and_one_that_lies_about_it():
     world.close()
 
 
+def test_a_success_begins_the_pauses_anew_and_no_socket_is_left():
+    world = World()
+    before = len(os.listdir("/proc/self/fd"))
+    for round_ in range(3):
+        world.server.silent = True
+        for failures in range(1, 5):
+            for _ in range(100):
+                pause = world.step()
+                world.clock.advance(pause)
+                if world.link.counters["failures"] == 4 * round_ + failures:
+                    break
+            longest = sntp.BACKOFF_MS << failures - 1
+            assert longest // 2 <= pause <= longest, (round_, failures, pause)
+        world.server.silent = False
+        world.step()
+        assert world.link.step() == sntp.AGAIN_MS and world.link.last_error is None
+    assert len(os.listdir("/proc/self/fd")) == before
+    world.close()
+
+
 def test_nobody_listens_and_a_name_that_is_none():
     world = World()
     world.server.socket.close()
@@ -234,6 +255,7 @@ def test_nobody_listens_and_a_name_that_is_none():
         if world.link.step() != sntp.LOOK_MS:
             break
     assert world.link.counters == {"asked": 1, "set": 0, "failures": 1} and world.link._socket is None
+    assert "no answer" not in world.link.last_error, "the machine there says that nobody listens"
     link = TimeLink(world.clock, "no.such.name.invalid")
     assert link.step() >= sntp.BACKOFF_MS // 2 and link.counters["failures"] == 1 and link._socket is None
     link.close()
