@@ -1,6 +1,6 @@
 # What runs inside a fake board: a real MicroPython whose root is a littlefs in one file, and which runs the pieces of
 # code that fake_board.py sends it. Arguments: image, blocks of 4096 bytes, version to pretend (1.24.1) or -, and where
-# the flash is: "/", as on an ESP32 or RP2, or "/flash", as on the others.
+# the flash is: "/", as on an ESP32 or RP2, or "/flash", as on the others; "fat" at the end: FAT instead of littlefs.
 # Each piece comes as "LENGTH\n" and its text; back come its output, \x04, its traceback, \x04, as from a raw REPL.
 
 import hashlib
@@ -112,11 +112,13 @@ class Implementation:
 
 
 flash = Flash(sys.argv[1], int(sys.argv[2]))
+system = vfs.VfsFat if sys.argv[5:] == ["fat"] else vfs.VfsLfs2
 try:
-    root = vfs.VfsLfs2(flash)
+    root = system(flash)
+    root.statvfs("/")
 except OSError:
-    vfs.VfsLfs2.mkfs(flash)
-    root = vfs.VfsLfs2(flash)
+    system.mkfs(flash)
+    root = system(flash)
 vfs.umount("/")
 vfs.mount(root, sys.argv[4])
 if sys.argv[4] == "/":

@@ -43,8 +43,8 @@ class FakeBoard:
     """A context manager: `port` is the path of the serial port while it is plugged in.
 
     `micropython` is the interpreter's command. `version` is one to pretend, like "1.24.1". `root` is where its flash
-    is, "/" or "/flash". `unplug()` cuts the cable and with it the power; `unplug_after(n)` does so after `n` more bytes
-    from the computer; `plug()` plugs it in again.
+    is, "/" or "/flash"; `fat`: with FAT instead of littlefs. `unplug()` cuts the cable and with it the power;
+    `unplug_after(n)` does so after `n` more bytes from the computer; `plug()` plugs it in again.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class FakeBoard:
         version: str = "-",
         heap: str = "512k",
         root: str = "/",
+        fat: bool = False,
     ) -> None:
         self.image = Path(folder) / "flash.img"
-        chip = (str(CHIP), str(self.image), str(flash_kb // 4), version, root)
+        chip = (str(CHIP), str(self.image), str(flash_kb // 4), version, root, *(["fat"] if fat else []))
         self._command = [*micropython, "-X", f"heapsize={heap}", *chip]
         self._left: int | None = None  # bytes until the cable is cut
         self._thread: threading.Thread | None = None

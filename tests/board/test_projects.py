@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import serial
 from fake_board import FakeBoard
 
 from bourn import wire
@@ -190,10 +192,11 @@ def test_folders_within_the_project_go_to_the_board(tmp_path: Path, board: FakeB
     assert "up to date" in bourn("install", "core", "--port", board.port)[1]
 
 
-def test_a_board_whose_flash_is_no_root(tmp_path: Path, micropython: list[str], bourn: Bourn) -> None:
-    """As on STM32, SAMD, i.MX RT and others: its files are in /flash."""
+@pytest.mark.parametrize("fat", [False, True], ids=["littlefs", "FAT"])
+def test_a_board_whose_flash_is_no_root(tmp_path: Path, micropython: list[str], bourn: Bourn, fat: bool) -> None:
+    """As on STM32, SAMD, i.MX RT and others: its files are in /flash. FAT renames over nothing."""
     place = project(tmp_path, "import bourn.things\nprint('it runs', bourn.__file__)\n")
-    with FakeBoard(tmp_path, micropython, root="/flash") as board:
+    with FakeBoard(tmp_path, micropython, root="/flash", fat=fat) as board:
         status, _, err = bourn("install", "core", "--port", board.port)
         assert status == 0, err
         assert "it runs /flash/lib/bourn/__init__.mpy" in program_says(board.port)
@@ -204,6 +207,26 @@ def test_a_board_whose_flash_is_no_root(tmp_path: Path, micropython: list[str], 
         with Link(board.port) as link:
             told = link.run("import os; print(os.listdir('/'), sorted(os.listdir('/flash')))")
         assert told.strip() == "['flash'] ['bourn.log', 'lib', 'main.py']"
+
+
+def test_what_does_not_arrive_whole_replaces_nothing(
+    tmp_path: Path, board: FakeBoard, bourn: Bourn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = project(tmp_path, "print('the old one')\n")
+    assert bourn("install", "core", "--port", board.port)[0] == 0
+    write = Link.write
+
+    def lossy(self: Link, path: str, data: bytes, told: Callable[[int], object]) -> None:
+        write(self, path, data[:-1] if path.endswith("main.py") else data, told)
+
+    monkeypatch.setattr(Link, "write", lossy)
+    (place / "main.py").write_text("print('the new one')\n")
+    status, _, err = bourn("install", "core", "--port", board.port)
+    assert status == 2 and "main.py did not arrive whole" in err and "the same command again" in err
+    assert "the old one" in program_says(board.port)
+    monkeypatch.setattr(Link, "write", write)
+    assert "copied 1 files" in bourn("install", "core", "--port", board.port)[1]
+    assert "the new one" in program_says(board.port)
 
 
 def test_a_small_heap_is_enough_to_be_installed_on(tmp_path: Path, micropython: list[str], bourn: Bourn) -> None:
@@ -277,6 +300,13 @@ def test_a_port_that_is_none(tmp_path: Path, bourn: Bourn) -> None:
         assert status == 2 and f"{port} is no serial port" in err and "/dev/ttyACM0" in err
     status, _, err = bourn("run", "--port", os.devnull)
     assert status == 2 and "cannot be opened" in err
+
+
+def test_a_port_that_something_looks_at_for_a_moment(board: FakeBoard) -> None:
+    held = serial.Serial(board.port, exclusive=True)
+    threading.Timer(0.1, held.close).start()
+    with Link(board.port) as link:
+        assert link.run("print(6 * 7)").strip() == "42"
 
 
 def test_a_log_that_cannot_be_read(tmp_path: Path, board: FakeBoard, bourn: Bourn) -> None:

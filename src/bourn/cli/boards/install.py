@@ -199,9 +199,11 @@ class Installer:
             self._move(list(waiting))
         self._copy(missing, None if sides else self._move)
         if sides:
+            self._verify({f"{self._stage}/{_stage_name(path)}": data for path, data in changed.items()}, self._stage)
             self._move(sorted(changed, key=self._last))
+        else:
+            self._verify(changed, *changed)
         self._remove(stale)
-        self._verify(changed)
         self._clear([])
         return (
             f"copied {len(missing)} files, {len(wanted) - len(changed)} were up to date, {len(stale)} removed that are "
@@ -278,11 +280,13 @@ class Installer:
         if and_folder:
             self._link.run(REMOVE + f"_d({self._stage!r})")
 
-    def _verify(self, changed: dict[str, bytes]) -> None:
-        here = self._list(*changed)
-        wrong = [path for path, data in changed.items() if here.get(path) != _figures(data)]
+    def _verify(self, wanted: dict[str, bytes], *places: str) -> None:
+        """BoardError unless these files, which are at or under `places`, are there as they were sent."""
+        here = self._list(*places)
+        wrong = [path for path, data in wanted.items() if here.get(path) != _figures(data)]
         if wrong:
-            raise BoardError(f"{wrong[0]} did not arrive whole; give the same command again")
+            name = wrong[0].removeprefix(f"{self._stage}/").replace("!", "/")
+            raise BoardError(f"{name} did not arrive whole; give the same command again")
 
     def _last(self, path: str) -> tuple[bool, str]:
         """main.py comes last: it is what runs at the next start."""

@@ -8,7 +8,6 @@ import grp
 import io
 import os
 import stat
-import termios
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -25,6 +24,8 @@ except ImportError as e:
 
 ANSWER_S = 10  # how long a board may take to reset and to say that it is ready
 SILENCE_S = 5  # how long one read may wait
+OPENS = 4  # tries to open a port: what looks at new ones (a modem manager) has it for a moment
+OPEN_PAUSE_S = 0.2
 INTERRUPTS = 5  # Ctrl-C's for a program that has not ended by the first
 INTERRUPT_S = 0.1  # between two of them
 PROMPT = b">>> "
@@ -62,16 +63,7 @@ class Link:
         self.port = choose_port(port, sorted(list_ports.comports()))
         if not os.access(self.port, os.R_OK | os.W_OK):
             raise BoardError(_forbidden(self.port))
-        try:
-            self._transport = SerialTransport(self.port, baudrate=115200)
-        except (TransportError, OSError) as e:
-            if not stat.S_ISCHR(os.stat(self.port).st_mode) or isinstance(e.__context__, termios.error):
-                raise BoardError(
-                    f"{self.port} is no serial port; a board's is like /dev/ttyACM0 or /dev/ttyUSB0"
-                ) from e
-            raise BoardError(
-                f"{self.port} cannot be opened: is it in use by another program (a serial monitor, an editor)?"
-            ) from e
+        self._transport = _opened(self.port)
         self._transport.serial.timeout = SILENCE_S
         self._transport.serial.write_timeout = SILENCE_S
 
@@ -182,6 +174,23 @@ class Link:
             failed = failed or "Traceback (most recent call last):" in tail + text
             tail = (tail + text)[-64:]
             show(text)
+
+
+def _opened(port: str) -> Any:
+    """The transport at that port. BoardError where it cannot be opened, not even a moment later."""
+    if not stat.S_ISCHR(os.stat(port).st_mode):
+        raise BoardError(f"{port} is no serial port; a board's is like /dev/ttyACM0 or /dev/ttyUSB0")
+    tries = 0
+    while True:
+        try:
+            return SerialTransport(port, baudrate=115200)
+        except (TransportError, OSError) as e:
+            tries += 1
+            if tries == OPENS:
+                raise BoardError(
+                    f"{port} cannot be opened: is it in use by another program (a serial monitor, an editor)?"
+                ) from e
+        time.sleep(OPEN_PAUSE_S)
 
 
 def _last_line(e: TransportExecError) -> str:
