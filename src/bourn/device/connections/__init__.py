@@ -24,20 +24,20 @@ import select
 
 def driver(url):
     """The module for this URL, loaded on use; ValueError when there is none."""
-    scheme = file = url.split(":", 1)[0]
+    file = url.split(":", 1)[0]
     if file != "tcp":  # what most boards have needs no table
         from bourn.device.connections.schemes import file_of
 
         file = file_of(file, url)
-    try:
-        return __import__("bourn.device.connections." + file, None, None, ("check",))
-    except ImportError as e:
-        raise ValueError("no %s here (%s); use tcp://, or unix: on one machine" % (scheme, e))
+    return __import__("bourn.device.connections." + file, None, None, ("check",))
 
 
 def check_url(url: str) -> str:
     """What messages call the connection to `url`; ValueError, saying how one looks, when it is none."""
-    return driver(url).check(url)
+    try:
+        return driver(url).check(url)
+    except ImportError as e:
+        raise ValueError("no %s here (%s); use tcp://, or unix: on one machine" % (url.split(":", 1)[0], e))
 
 
 def open_connection(url: str):
