@@ -77,6 +77,7 @@ OF_NAMES = {
     ("_compat/files.py", "os.O_RDONLY"): "beside os.fsync",
     ("_compat/sockets.py", "socket.AF_UNIX"): HASATTR,
     ("_compat/system.py", "binascii.crc32"): "in a try, and _compat/crc.py otherwise",
+    ("device/sensors/adc.py", "machine.ADC.ATTN_11DB"): HASATTR,
     ("device/sensors/chip_temperature.py", "machine.ADC.CORE_TEMP"): "RP2's; an AttributeError is caught",
     ("device/sensors/generated.py", "random.randint"): HASATTR,
     ("threading.py", "socket.AF_UNIX"): UNIX,
@@ -215,6 +216,7 @@ def keywords(place: str, tree: ast.Module) -> Iterator[tuple[str, int, object]]:
 
 
 OF_KEYWORDS = {
+    ("device/sensors/adc.py", "ADC"): "the constructors of `machine` take keywords; this one where there is ATTN_11DB",
     ("device/sensors/bus.py", "I2C"): "the constructors of `machine` take keywords on every port",
 }
 CHECKS: list[tuple[Callable[[str, ast.Module], Iterator[tuple[str, int, object]]], dict[tuple[str, str], str]]] = [

@@ -337,6 +337,36 @@ def test_the_thermometer_inside_an_esp32():
             del sys.modules["esp32"]
 
 
+def test_the_volts_of_an_esp32_are_those_that_it_has_calibrated():
+    class Esp32Adc:  # full scale is 1 V unless it is told otherwise, and no straight line
+        ATTN_0DB, ATTN_11DB = 0, 3
+        made = None
+
+        def __init__(self, pin, atten=0):
+            Esp32Adc.made = (pin, atten)
+
+        def read_u16(self):
+            return 65535
+
+        def read_uv(self):
+            return 2450000
+
+    class WithAdc:
+        ADC = Esp32Adc
+
+    before = sys.modules.get("machine")
+    sys.modules["machine"] = WithAdc
+    try:
+        assert abs(make_sensor({"kind": "adc", "pin": 34, "samples": 3}).sample() - 2.45) < 1e-5
+        assert Esp32Adc.made == (34, 3)
+        assert abs(make_sensor({"kind": "adc", "pin": 34, "scale": 2}).sample() - 4.9) < 1e-5
+        assert abs(make_sensor({"kind": "adc", "pin": 34, "reference": 3.6}).sample() - 3.6) < 1e-5
+    finally:
+        del sys.modules["machine"]
+        if before:
+            sys.modules["machine"] = before
+
+
 def test_a_pin_that_is_not_named_is_told():
     for kind in ("adc", "ds18x20", "gpio"):
         assert "`pin`" in on_a_board(False, make_sensor, {"kind": kind}), kind

@@ -37,7 +37,7 @@ def check_url(url: str) -> str:
     try:
         return driver(url).check(url)
     except ImportError as e:
-        raise ValueError("no %s here (%s); use tcp://, or unix: on one machine" % (url.split(":", 1)[0], e))
+        raise ValueError("no %s here: %s; use tcp://, or locally unix:" % (url.split(":", 1)[0], e))
 
 
 def open_connection(url: str):
