@@ -151,6 +151,54 @@ def test_a_chip_that_was_without_power_for_a_moment_is_set_up_again():
     assert sensor.sample()["temperature"] == 25.08 and chip.registers[0xF2] == b"\x01"
 
 
+def test_whatever_ends_a_sample_in_the_middle_the_next_one_sets_the_chip_up():
+    """At each transfer of a chip's first two samples: an error of the bus, or no memory left for it."""
+    for error in (OSError, MemoryError, RuntimeError):
+        for make, driver, options in (
+            (mcp9808, MCP9808, {}),
+            (lambda: adxl345(1, 2, 3), ADXL345, {"range_g": 8}),
+            (lambda: tsl2591(100, 10), TSL2591, {"gain": "low"}),
+            (lambda: bme280(EXAMPLE + HUMIDITY, 519888, 415148, 30000), BME280, {}),
+        ):
+            bus = Failing(I2C(make()), -1, error)
+            sensor = driver(bus, sleep=Sleep(), **options)
+            value = sensor.sample()
+            first = list(bus.transfers)
+            sensor.sample()
+            for at in range(len(bus.transfers)):
+                again = Failing(I2C(make()), at, error)
+                sensor = driver(again, sleep=Sleep(), **options)
+                if at >= len(first):
+                    sensor.sample()
+                raises(error, sensor.sample)
+                del again.transfers[:]
+                assert sensor.sample() == value and again.transfers == first, (driver, at, error)
+
+
+class Failing:
+    """An I2C bus whose transfer number `at` fails."""
+
+    def __init__(self, bus, at, error):
+        self.bus = bus
+        self.at = at
+        self.error = error
+        self.transfers = []
+
+    def _count(self, what, register):
+        self.at -= 1
+        if self.at == -1:
+            raise self.error("in the middle")
+        self.transfers.append((what, register))
+
+    def readfrom_mem_into(self, address, register, buffer):
+        self._count("read", register)
+        self.bus.readfrom_mem_into(address, register, buffer)
+
+    def writeto_mem(self, address, register, data):
+        self._count("write", register)
+        self.bus.writeto_mem(address, register, data)
+
+
 def test_what_a_chip_cannot_measure_is_no_reading():
     chip = mcp9808(0x0FFF)  # a wire that hangs
     assert "cannot be" in raises(OSError, MCP9808(I2C(chip), sleep=Sleep()).sample)

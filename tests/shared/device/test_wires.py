@@ -140,6 +140,26 @@ def test_ds18x20_that_is_pulled_off_in_the_middle_is_found_again():
         assert sensor.sample() == 20 and wire.resolutions, where
 
 
+def test_ds18x20_whose_setting_fails_is_set_again():
+    """Without its resolution it would be read before its conversion is over."""
+    for error in (OSError, MemoryError, RuntimeError):
+        for at in range(4):
+            wire = OneWire({ROM: scratchpad(0x0191, 9)})
+            left = [at]
+            write = wire.writebyte
+
+            def writebyte(byte, left=left, write=write, error=error):
+                left[0] -= 1
+                if left[0] == -1:
+                    raise error("in the middle")
+                write(byte)
+
+            wire.writebyte = writebyte
+            sensor = DS18x20(wire, bits=9, sleep=lambda ms: None)
+            raises(error, sensor.sample)
+            assert sensor.sample() == 25 and wire.resolutions == {ROM: 0x1F}, (error, at)
+
+
 def test_ds18x20_85_degrees_after_power_up_are_no_reading():
     wire = OneWire({ROM: scratchpad(0x0550)})
     sensor = DS18x20(wire, sleep=lambda ms: None)

@@ -56,7 +56,7 @@ class Chip:
             for i, (name, unit, low, high) in enumerate(self.TABLE["fields"]):
                 if values[i] is not None and not low <= values[i] <= high:
                     raise OSError(EIO, "%s: a %s of %s %s cannot be" % (self.TABLE["chip"], name, values[i], unit))
-        except OSError:
+        except Exception:  # of the bus, or for want of memory: nobody knows how far it has come
             self._ready = False
             raise
         if self.field is None:

@@ -68,7 +68,7 @@ class DS18x20:
             self._begin(READ_SCRATCHPAD)
             self.wire.readinto(self._data)
             value = degrees(bytes(self._data), self._found[0])
-        except OSError:
+        except Exception:  # of the wire, or for want of memory: its resolution may not have been set
             self._found = None
             raise
         before, self._before = self._before, value
