@@ -67,6 +67,15 @@ def test_no_bus_is_told_with_what_to_do() -> None:
         make_sensor({"kind": "bme280", "bus": 97})
 
 
+def test_a_bus_that_is_not_for_this_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(bus: object) -> None:
+        raise PermissionError(13, "Permission denied", f"/dev/i2c-{bus}")
+
+    monkeypatch.setattr(smbus2, "SMBus", forbidden)  # root may use any
+    with pytest.raises(OSError, match=r"you may not use the I2C bus 1: `sudo usermod -aG i2c \$USER`"):
+        make_sensor({"kind": "bme280"})
+
+
 @pytest.fixture
 def pins():
     before = gpiozero.Device.pin_factory

@@ -47,7 +47,7 @@ class Board:
                 try:
                     settings = json.load(file)
                 except ValueError as e:
-                    raise ValueError("the settings are no JSON, a comma or a quotation mark perhaps: %s" % e)
+                    raise ValueError("the settings are no JSON: %s" % e)
         for need in ("name", "hub"):
             if not settings.get(need):
                 raise ValueError('the settings lack "%s"' % need)
@@ -79,7 +79,10 @@ class Board:
         if settings.get("wifi"):
             from bourn.device.wifi import WifiLink, disable_wifi_ap
 
-            disable_wifi_ap(network)
+            try:
+                disable_wifi_ap(network)
+            except (OSError, RuntimeError) as e:  # of the driver; that is no reason to sample nothing
+                self.log.error("wifi: %s", e)
             self.wifi = WifiLink(settings["wifi"]["name"], settings["wifi"].get("password"), network, self.clock)
             self.wifi.on_change = self._on_wifi
 

@@ -169,8 +169,23 @@ def test_the_time_is_asked_for_when_there_is_a_network():
     life.run(60)
     assert asked == [0], "nobody is asked where there is no network"
     life.exact()
-    assert "wifi down: cannot join barn: not in reach" in life.log and "hay" not in life.log
+    assert ": cannot join barn: not in reach" in life.log and "hay" not in life.log
     life.close()
+
+
+def test_a_radio_that_refuses_to_switch_its_access_point_off_ends_nothing():
+    for error in (OSError("Wifi Not Started"), RuntimeError("Wifi Unknown Error 0x0101")):
+        air = Air()
+        air.clock = machine = ManualClock(NOW)
+
+        def active(on=None, error=error):
+            raise error
+
+        air.interfaces[1].active = active
+        life = Life(machine=machine, network=air, wifi={"name": "barn", "password": "hay and oats"})
+        life.run(10)
+        assert len(life.readings) == 11 and life.board.wifi.state == "up" and "wifi: Wifi" in life.log
+        life.close()
 
 
 def test_settings_that_are_wrong_say_so():

@@ -20,6 +20,9 @@ class LinuxI2C:
                 smbus = smbus2.SMBus(bus)
             except FileNotFoundError:
                 raise OSError(errno.ENODEV, "there is no I2C bus %s; enable it (raspi-config), or name another" % bus)
+            except PermissionError:
+                how = "`sudo usermod -aG i2c $USER`, then log out and in"
+                raise OSError(errno.EACCES, "you may not use the I2C bus %s: %s" % (bus, how))
         self._smbus = smbus
 
     def writeto(self, address, data):
