@@ -205,9 +205,8 @@ class Sender:
             if events & ~select.POLLOUT:
                 self._receive()
             self._flush()
-        except OSError as e:
-            if e.args[0] != errno.EAGAIN:
-                self._fail("the link to %s failed: %s" % (self._place, e))
+        except (OSError, MemoryError) as e:
+            self._fail("the link to %s failed: %s" % (self._place, e))
         except wire.FrameError as e:
             self._fail("the hub sent no frame of ours: %s" % e)
 

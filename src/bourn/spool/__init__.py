@@ -10,9 +10,10 @@
     sync()
         When this returns, every record taken so far is on the medium. OSError: it is not, and may be tried again.
     read(after, limit) -> [(place, ...), ...]
-        At most `limit` entries of what follows `after`, in order and without holes: what was dropped stands in its
-        place as one Gap. An entry begins with its place and ends with the record (or its last part) or the Gap.
-        `after` is a place, or None for the beginning. What was taken but not synced may be left out.
+        At most `limit` entries of what follows `after` (fewer, and at least one, where they are long), in order and
+        without holes: what was dropped stands in its place as one Gap. An entry begins with its place and ends with the
+        record (or its last part) or the Gap. `after` is a place, or None for the beginning. What was taken but not
+        synced may be left out.
     ack(place, cursor="")
         The reader called `cursor` has everything up to `place` and will never ask for it again. Acks are cumulative;
         an older one changes nothing. After a crash an ack may be forgotten, a record not.

@@ -198,9 +198,16 @@ class SegmentSpool:
         for name in names:
             path = self._folder + "/" + name
             if name.endswith(".tmp"):
-                files.remove(path)  # never renamed, so never part of the spool
-            elif name.endswith(".seg"):
-                self._index = max(self._index, int(name[:-4], 16))
+                name = name[:-4]
+                if name in names:  # never renamed, so never part of the spool
+                    files.remove(path)
+                    continue
+                # FAT removes what a rename replaces, and then renames: the power went between the two. Or it is new
+                # and not whole, which its CRC says.
+                files.rename(path, path[:-4])
+                path = path[:-4]
+            if name.endswith(".seg"):
+                self._index = int(name[:-4], 16)  # they come sorted
                 segment = Segment.load(files, path)
                 if segment is None:  # the power went while it was made: nothing was accepted into it
                     self.counters["torn"] += 1
@@ -295,7 +302,8 @@ class SegmentSpool:
         return True
 
     def _begin(self):
-        segment = self._new_segment(self.epoch, self.seq + 1)
+        self._index += 1
+        segment = Segment("%s/%08x.seg" % (self._folder, self._index), self.epoch, self.seq + 1)
         file = self._files.open(segment.path, "wb")
         try:
             write_all(file, segment.header())
@@ -307,10 +315,6 @@ class SegmentSpool:
             raise
         self._segments.append(segment)
         self._active = file
-
-    def _new_segment(self, epoch, first):
-        self._index += 1
-        return Segment("%s/%08x.seg" % (self._folder, self._index), epoch, first)
 
     def _close_active(self):
         """Close the active file, once every record that was taken into it is on the medium."""

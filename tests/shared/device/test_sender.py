@@ -864,6 +864,9 @@ def test_no_memory_is_a_state_of_the_link_and_a_reading_lost():
     pair.hub.say(wire.ACK, pair.spool.epoch, 1)
     pair.settle()
     assert pair.sender.state == "down" and pair.sender.counters["failures"] == 1, pair.sender.last_error
+    pair.clock.advance(module.Sender.backoff_cap_ms)
+    pair.settle()  # as it greets: the HELLO asks the outbox
+    assert pair.sender.state == "down" and pair.sender.counters["failures"] == 2, pair.sender.last_error
     pair.spool.append = no_memory
     pair.emit(3)
     assert pair.sender.counters["lost"] == 1
