@@ -131,4 +131,5 @@ def test_a_spool_that_gives_little_at_a_time_hides_nothing_behind_it():
         assert found and not [1 for _, what in found if isinstance(what, Gap)]
         entries += found
     assert [place for place, _ in entries] == places and spool.read(places[-1], 5) == []
+    spool.close()
     home.remove()
