@@ -1,15 +1,17 @@
 # heap: 1024k
 # timeout: 60
 # lanes: mpy-x64 mpy-armhf
-"""The outbox on a real littlefs: the power goes at every block that the flash is given, and the flash is too small."""
+"""The outbox on a real littlefs and FAT: the power goes at every block that they write, and the flash is too small."""
 
 import os
 import sys
 
 from bourn._compat.files import Files
+from bourn.clock import RELATIVE
 from bourn.spool import Gap
 from bourn.spool.ram import RamFirst
 from bourn.spool.segments import SegmentSpool
+from bourn.spool.timed import TimedSpool
 from run import Skip
 
 try:
@@ -19,6 +21,7 @@ except ImportError:  # before 1.23 it was part of `os`
 
 BLOCK = 512  # bytes; a board's are 4096, which takes longer and shows no more
 FOLDER = "/flash/outbox"
+T0 = 1800000000000  # the time of day at which a run begins
 
 
 FAST = sys.maxsize > 1 << 32  # ARM is emulated
@@ -39,10 +42,11 @@ class PowerCut(BaseException):
 
 
 class Flash:
-    """A block device in RAM. Its power goes at the write number `cut_after`, of which half arrives."""
+    """A block device in RAM. Its power goes at the write number `cut_after`, of which half arrives (with `torn`)."""
 
-    def __init__(self, data, cut_after=None):
+    def __init__(self, data, cut_after=None, torn=True):
         self.data = data
+        self.torn = torn
         self.writes = 0
         self.cut_after = cut_after
         self.off = False
@@ -59,7 +63,7 @@ class Flash:
         self.writes += 1
         at = n * BLOCK + offset
         if self.cut_after is not None and self.writes >= self.cut_after:
-            if self.writes == self.cut_after:
+            if self.writes == self.cut_after and self.torn:
                 half = len(buf) // 2
                 self.data[at : at + half] = bytes(buf)[:half]
             raise PowerCut
@@ -72,20 +76,21 @@ class Flash:
 
 
 class Board:
-    """A flash that is mounted on /flash."""
+    """A flash that is mounted on /flash: littlefs, or `kind` "VfsFat", whose card writes a sector or does not."""
 
-    def __init__(self, blocks):
-        if not hasattr(vfs, "VfsLfs2"):
-            raise Skip("no littlefs here")
-        self.flash = Flash(bytearray(blocks * BLOCK))
-        vfs.VfsLfs2.mkfs(self.flash)
+    def __init__(self, blocks, kind="VfsLfs2"):
+        if not hasattr(vfs, kind):
+            raise Skip("no %s here" % kind)
+        self.kind = getattr(vfs, kind)
+        self.flash = Flash(bytearray(blocks * BLOCK), None, kind == "VfsLfs2")
+        self.kind.mkfs(self.flash)
         self.mount()
 
     def mount(self, cut_after=None):
         """The power is on, for so many writes."""
-        old, self.flash = self.flash, Flash(bytearray(self.flash.data), cut_after)
+        old, self.flash = self.flash, Flash(bytearray(self.flash.data), cut_after, self.flash.torn)
         old.off = True
-        vfs.mount(vfs.VfsLfs2(self.flash), "/flash")
+        vfs.mount(self.kind(self.flash), "/flash")
 
     def end(self):
         """The power is off, for the program as well."""
@@ -146,12 +151,12 @@ def check(spool, taken, synced):
 
 
 def test_the_power_goes_at_every_block():
-    for ram in (0, 5):
+    for ram, kind in ((0, "VfsLfs2"), (5, "VfsLfs2"), (0, "VfsFat"), (5, "VfsFat")):
         cut_after = 0
         whole = False
         while not whole:
             cut_after += 1 if FAST else 9
-            board = Board(64)
+            board = Board(64 if kind == "VfsLfs2" else 200, kind)
             vfs.umount("/flash")
             taken = []
             synced = [0]
@@ -170,10 +175,59 @@ def test_the_power_goes_at_every_block():
                 spool.close()
                 assert everything(outbox(ram))[-1] == (place, [1000, ""])
             except Exception:
-                print("ram", ram, "cut_after", cut_after)
+                print("ram", ram, "cut_after", cut_after, kind)
                 raise
             board.end()
         assert cut_after > 30
+
+
+class RunClock:
+    """A clock of one run; its `offset` is what is known of the time."""
+
+    def __init__(self):
+        self.ms = 0
+        self.offset = None
+
+    def wall(self):
+        self.ms += 10
+        return self.ms + (RELATIVE if self.offset is None else self.offset)
+
+
+def test_a_time_that_was_given_is_kept_where_the_power_goes():
+    """The file that notes it is replaced; FAT does that in two steps."""
+    for kind in ("VfsLfs2", "VfsFat"):
+        cut_after = 0
+        whole = False
+        while not whole:
+            cut_after += 1 if FAST else 3
+            board = Board(64 if kind == "VfsLfs2" else 200, kind)
+            vfs.umount("/flash")
+            clock = RunClock()
+            taken = []
+            seen = []
+            try:
+                board.mount(cut_after)
+                spool = TimedSpool(outbox(0), clock)
+                for i in range(5):
+                    taken.append(spool.append(["s", clock.wall(), i]))
+                    if i == 2:
+                        clock.offset = T0
+                        seen = spool.read(None, 9)
+                whole = True
+            except PowerCut:
+                board.flash.cut_after = None
+            board.end()
+            board.mount()
+            clock = RunClock()
+            spool = TimedSpool(outbox(0), clock)
+            clock.offset = T0 + 60000
+            there = dict(spool.read(None, 9))
+            for i, place in enumerate(taken):
+                assert there[place][2] == i and T0 <= there[place][1] <= T0 + 60000, (kind, cut_after, there)
+            for place, record in seen:
+                assert there[place][1] == record[1], (kind, cut_after, "it was read with this time")
+            board.end()
+        assert cut_after > 20
 
 
 def test_a_flash_that_is_too_small_costs_the_oldest_and_never_the_newest():
