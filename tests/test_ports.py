@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bourn.cli.boards.device_files import GROUPS, files
+from bourn.cli.boards.install import LIST, MOVE, PROBE, REMOVE
+from bourn.cli.boards.project import MAIN
 
 # By module: the names that each of the three ports has.
 HAS = {
@@ -57,7 +59,7 @@ HAS = {
 }
 THREADS = "two ports have it; on an ESP8266 whoever imports this is told that there are no threads"
 OF_MODULES = {
-    "_thread": {"stdlib": "the drop-ins are for the two ports that have threads", "log.py": "in a try"},
+    "_thread": {"stdlib": "the drop-ins want threads", "log.py": "in a try", "logger.py": "in a try"},
     "threading": {"stdlib": "the drop-ins", "_compat/threads.py": THREADS},
     "queue": {"stdlib": "the drop-ins"},
     "esp32": {"chip_temperature.py": "in a try: this port, or another"},
@@ -133,10 +135,13 @@ NATIVE = METHODS | {name for names in HAS.values() for name in names.split()} | 
 
 
 def code() -> Iterator[tuple[str, ast.Module]]:
-    """Every file that a board may get: (its place, without `bourn/`; its tree)."""
+    """Every file that a board may get, and what `bourn board` runs there: (its place, without `bourn/`; its tree)."""
     for group in GROUPS:
         for place, path in files(group).items():
             yield place.removeprefix("bourn/"), ast.parse(path.read_text(encoding="utf-8"))
+    yield "board/main.py", ast.parse(MAIN)
+    for text in (PROBE, LIST, MOVE, REMOVE):
+        yield "board/install.py", ast.parse(text)
 
 
 CODE = list(code())
