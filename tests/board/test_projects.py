@@ -174,6 +174,32 @@ def test_a_file_that_settings_name_is_missed_and_an_array_is_no_object(
     assert status == 2 and "it is no object" in err
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"import time\n\nwhile True\n    pass\n", "line 3: expected ':'"),
+        (b"def f():\nreturn 1\n", "line 2: expected an indented block"),
+        (b"print('\xff')\n", "main.py"),
+        (b"print('a\0')\n", "null bytes"),
+    ],
+)
+def test_a_program_that_is_none(tmp_path: Path, board: FakeBoard, bourn: Bourn, text: bytes, said: str) -> None:
+    place = project(tmp_path, "")
+    (place / "main.py").write_bytes(text)
+    status, _, err = bourn("install", "core", "--port", board.port)
+    assert status == 2 and "main.py" in err and said in err and "nothing was copied" in err, err
+    (place / "main.py").write_text("@micropython.native\ndef f(x: int) -> int:\n    return x\n")  # a board's own
+    assert text[0:1] != b"i" or bourn("install", "core", "--port", board.port)[0] == 0
+
+
+def test_a_board_that_goes_away_while_it_is_watched(tmp_path: Path, board: FakeBoard, bourn: Bourn) -> None:
+    project(tmp_path, "import time\nwhile True:\n    print('tick')\n    time.sleep(0.05)\n")
+    assert bourn("install", "core", "--port", board.port)[0] == 0
+    threading.Timer(0.5, board.unplug).start()
+    status, out, err = bourn("run", "--port", board.port)
+    assert status == 2 and "tick\ntick\n" in out and "gone away" in err and len(err.splitlines()) == 1
+
+
 # Boards of other kinds, and programs that are in the way.
 
 

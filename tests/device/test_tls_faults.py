@@ -218,5 +218,7 @@ def test_what_is_in_a_file_of_certificates(certificates: Path) -> None:
     pem = (certificates / "ca.pem").read_bytes()
     (one,) = ders(pem)
     assert ders(b"# ours\n" + pem + b"\n" + pem.replace(b"\n", b"\r\n")) == [one, one]
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    assert ders(parameters + pem) == ders(pem + parameters) == ders(pem + b"-----END CERTIFICATE-----\n") == [one]
     with pytest.raises(ValueError, match="no whole certificate or key in the PEM"):
         Tls(ca=pem[:200])

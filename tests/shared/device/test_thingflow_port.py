@@ -1,6 +1,7 @@
 # heap: 128k
 """Programs of ThingFlow's MicroPython port, with only their imports changed."""
 
+import builtins
 import os
 
 from bourn.device.log import Logger, close_logging, get_logger, initialize_logging
@@ -199,6 +200,14 @@ def test_a_failing_sink_ends_alone_and_a_fatal_error_everything():
     assert issubclass(ExcInDispatch, FatalError)
 
 
+def test_a_fatal_error_of_a_sensor_ends_everything_and_no_stream():
+    scheduler, recorder = Scheduler(clock=ManualClock()), Recorder()
+    error = FatalError("the bus is on fire")
+    scheduler.schedule_sensor(Sensor("a", [1, error, 2]), 1, recorder)
+    assert raises(FatalError, scheduler.run_forever) is error
+    assert [e.val for e in recorder.events] == [1] and recorder.end is None
+
+
 def test_operators_of_bourn_stand_behind_things_of_the_port():
     from bourn import map, where
 
@@ -210,11 +219,18 @@ def test_operators_of_bourn_stand_behind_things_of_the_port():
 
 
 def test_output_prints():
-    thing = OutputThing()
-    thing.connect(Output())
-    thing._dispatch_next("printed by Output")
-    thing._dispatch_error(ValueError("and its end"))
-    assert thing.errors == 0
+    printed = []
+    real, builtins.print = builtins.print, lambda *words: printed.append(words)
+    try:
+        for how in ("_dispatch_error", "_dispatch_completed"):
+            thing = OutputThing()
+            thing.connect(Output())
+            thing._dispatch_next("printed by Output")
+            getattr(thing, how)(*([ValueError("and its end")] if how == "_dispatch_error" else []))
+            assert thing.errors == 0
+    finally:
+        builtins.print = real
+    assert [str(words[-1]) for words in printed] == ["printed by Output", "and its end", "printed by Output"]
 
 
 def test_logging_by_the_names_of_the_port():

@@ -157,7 +157,7 @@ class Installer:
                 f"this board reads .mpy version {self.board.mpy}, mpy-cross writes {MPY_VERSION}; use --py"
             )
         compiler = _compiler(mpy) if mpy is not False and self.board.mpy == MPY_VERSION else None
-        check_json(folder)
+        check_files(folder)
         for file in check_project(folder):
             self._say(f"note:  settings.json names {file}, which is not in {folder}: the board needs it")
         self.folder = str(folder)
@@ -328,14 +328,19 @@ def _project_files(folder: Path) -> list[Path]:
     return sorted(filter(wanted, folder.rglob("*")))
 
 
-def check_json(folder: Path) -> None:
-    """BoardError where a .json is none: the board could say no more than that it has ended."""
+def check_files(folder: Path) -> None:
+    """BoardError where a .json or .py is none: the board could say no more than that it has ended."""
     for source in _project_files(folder):
         try:
             if source.suffix == ".json":
                 json.loads(source.read_text(encoding="utf-8"))
+            elif source.suffix == ".py":
+                ast.parse(source.read_bytes())  # MicroPython's syntax is a part of CPython's
+        except SyntaxError as e:
+            raise BoardError(f"{source}, line {e.lineno}: {e.msg}; nothing was copied") from e
         except ValueError as e:
-            raise BoardError(f"{source} is no JSON: {e}; nothing was copied") from e
+            kind = "JSON" if source.suffix == ".json" else "Python"
+            raise BoardError(f"{source} is no {kind}: {e}; nothing was copied") from e
 
 
 def _compiler(wanted: bool | None) -> Callable[[Path, str], bytes] | None:

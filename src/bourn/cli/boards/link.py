@@ -29,7 +29,7 @@ OPEN_PAUSE_S = 0.2
 INTERRUPTS = 5  # Ctrl-C's for a program that has not ended by the first
 INTERRUPT_S = 0.1  # between two of them
 PROMPT = b">>> "
-GONE = "the board at {} has gone away; plug it in and give the same command again: it goes on where it stopped"
+GONE = "the board at {} has gone away; plug it in and give the same command again"
 
 
 def choose_port(wanted: str | None, ports: list[Any]) -> str:
