@@ -213,9 +213,8 @@ class RamFirst:
                 self.counters["spilled"] += 1
         finally:
             # what `spool` has taken is its own now, also where the next record failed
-            if spool.seq >= ram.first():
-                ram.ack((self.epoch, spool.seq))
-                ram.trim()
+            ram.ack((self.epoch, spool.seq))
+            ram.trim()
         spool.sync()
 
     def _count(self):

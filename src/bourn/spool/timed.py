@@ -5,7 +5,8 @@ medium like any other; the folder's file `times` notes, before the first of them
 While the time is not known nothing can be read: OSError, so that a sender opens no link. (It would have to name its
 oldest number, and an answer about a newer epoch counts as an ack of all older ones.) When it is known, the file gets
 the offset of each noted epoch, durably and before any of their readings is read; so what is sent twice carries the same
-time both times, also after a power cut.
+time both times, also after a power cut. (Where the disk is full they are read all the same, for only what is sent makes
+room; a power cut then costs the exactness of what was not.)
 
 An epoch whose run ended before the time was known cannot be placed exactly: its last reading is taken to be from the
 beginning of the run that came next, which is the latest that it can be, and `counters["estimated"]` counts the epochs.
@@ -48,7 +49,9 @@ class TimedSpool:
         noted = self._noted(self.epoch)
         if offset is None:
             if is_relative(ts) and not noted:
-                self._write(self._times + [[self.epoch, None]])
+                # it needs room as the reading does; later notes take the place of this one
+                if not self._folder._roomy(self._write, self._times + [[self.epoch, None]]):
+                    raise OSError(28)  # ENOSPC
                 self._settled = False
         elif self._ready() or not noted:
             if is_relative(ts):
@@ -107,7 +110,10 @@ class TimedSpool:
                 times[i] = [epoch, offset]
             else:
                 offset = known
-        self._write(times)
+        try:
+            self._write(times)
+        except OSError:  # the disk is full: sending is what makes room
+            self._times = times
         self._settled = True
         self.counters["estimated"] += estimated
 
@@ -164,3 +170,4 @@ class TimedSpool:
         check = crc32(json.dumps(times).encode())
         self._folder._replace(self._folder._folder + "/times", json.dumps([times, check]).encode())
         self._times = times
+        return True

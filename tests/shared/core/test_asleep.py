@@ -218,11 +218,26 @@ def test_a_reading_that_slept_in_ram_waits_for_the_time_like_any_other():
     first = outbox.append(("s", clock.wall(), 7))
     raises(Reset, asleep.run, scheduler)
     asleep, clock, outbox, scheduler = boot()
-    assert (outbox.held(), outbox.waiting()) == (1, 0)
+    assert asleep.survived and (outbox.held(), outbox.waiting()) == (1, 0)
     assert raises(OSError, outbox.read, None, 9).args[0] == EBUSY
     clock.set(T0 + now[0])
     assert outbox.read(None, 9) == [(first, ("s", T0, 7))]
     board.close()
+
+
+def test_a_machine_that_has_kept_its_time_is_believed():
+    for wall, offset in ((Y2000, 5000), (T0, T0)):
+        board = Board()
+
+        class Awake:
+            state = b'["00112233445566ff", 0, 0, 5000, []]'
+            state_bytes = 400
+
+        clock = BoardClock(ManualClock(wall))
+        spool = SegmentSpool(board.path, sync_each=False)
+        assert carry(Awake, RamFirst(spool, 9), clock)
+        assert clock.offset == offset and spool.epoch == "00112233445566ff"
+        board.close()
 
 
 def test_without_it_every_wake_is_an_epoch():

@@ -101,3 +101,11 @@ def test_a_spool_that_gives_little_at_a_time_is_not_asked_to_fill_the_memory():
     assert follower.read(100) == [(4, "d"), (5, "e")]
     follower.sent(5, 2)
     assert [place for place, _ in follower.read(3)] == [6, 7, 8]
+
+
+def test_an_ack_beyond_what_was_sent_forgets_what_was_read_ahead():
+    follower = Follower(ListSpool(9))
+    assert len(follower.read(6)) == 6
+    follower.sent(2, 2)
+    follower.ack(4)
+    assert follower.read(9) == [(n, chr(96 + n)) for n in range(5, 10)]

@@ -249,6 +249,30 @@ def test_a_flash_that_is_too_small_costs_the_oldest_and_never_the_newest():
                 board.end()
 
 
+def test_a_flash_that_is_full_at_the_start_of_a_run_without_a_time():
+    """The note that the times are to be found needs room as well."""
+    for blocks in (16, 18, 20) if FAST else (18,):
+        board = Board(blocks)
+        clock = RunClock()
+        clock.offset = T0
+        spool = TimedSpool(outbox(0, 65536, 1024), clock)
+        for i in range(400):
+            spool.append(["s", clock.wall(), i])
+        assert spool.counters["dropped"]
+        for _ in range(3):  # resets while there is no network
+            clock = RunClock()
+            spool = TimedSpool(outbox(0, 65536, 1024), clock)
+            for i in range(400, 410):
+                assert spool.append(["s", clock.wall(), i])
+            assert spool.held() >= 3
+        clock.offset = T0 + 60000
+        entries = everything(spool)  # there may be no room to note the times either
+        values = [what[2] for _, what in entries if not isinstance(what, Gap)]
+        assert values[-2:] == [408, 409], (blocks, values)
+        assert [1 for _, what in entries if not isinstance(what, Gap) and what[1] < 0] == []
+        board.end()
+
+
 def test_a_flash_that_is_too_small_refuses_where_that_is_the_policy():
     board = Board(24)
     spool = outbox(0, 65536, 1024, "drop_newest")

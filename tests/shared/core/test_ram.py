@@ -133,3 +133,20 @@ def test_a_spool_that_gives_little_at_a_time_hides_nothing_behind_it():
     assert [place for place, _ in entries] == places and spool.read(places[-1], 5) == []
     spool.close()
     home.remove()
+
+
+def test_what_a_full_spool_refuses_at_the_close_is_counted():
+    home = RamFirstHome(4)
+    spool = home.open()
+    spool.spool.policy = "drop_newest"
+    taken = 0
+    while spool.append(home.record(taken + 1)):
+        taken += 1
+    refused = spool.counters["refused"]
+    left = spool._ram.waiting()
+    spool.close()
+    assert spool.counters["refused"] == refused + left > 0 and spool.counters["appended"] == taken
+    again = home.open()
+    assert [what[2] for _, what in again.read(None, 999)] == list(range(1, taken - left + 1))
+    again.close()
+    home.remove()

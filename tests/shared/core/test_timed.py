@@ -190,7 +190,23 @@ def test_a_full_disk_refuses_the_reading_and_not_the_program():
     assert device.sample(6)
     device.files.full_after = device.files.writes + 1
     device.known()
-    assert device.everything() == [] and device.spool.held() == 1
+    # sending is what makes room
+    assert device.everything() == [(T0 + 6, 6)] and (device.spool.held(), device.spool.waiting()) == (0, 1)
     device.files.full_after = None
-    assert device.everything() == [(T0 + 6, 6)]
+    device.spool.close()
+    device.boot()
+    device.known(T0 + 1000)
+    assert device.everything() == [(T0 + 1000, 6)] and device.spool.counters["estimated"] == 1
+    device.end()
+
+
+def test_a_reading_that_brings_its_own_time_waits_for_no_clock():
+    device = Device().boot()
+    device.spool.append(["s", T0 + 5, 5])
+    assert device.everything() == [(T0 + 5, 5)] and "times" not in os.listdir(device.path)
+    device.sample(10)
+    device.spool.append(["s", T0 + 15, 15])
+    assert device.everything() == [] and device.spool.held() == 3  # now the epoch waits, and keeps its order
+    device.known()
+    assert device.everything() == [(T0 + 5, 5), (T0 + 10, 10), (T0 + 15, 15)]
     device.end()

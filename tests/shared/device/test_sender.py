@@ -877,3 +877,12 @@ def test_no_memory_is_a_state_of_the_link_and_a_reading_lost():
     pair.until(lambda: pair.hub.numbers() == [2, 3])
     assert [r[2] for _, _, rs in pair.hub.of(wire.DATA) for r in rs] == [2, 4]
     pair.close()
+
+
+def test_drain_does_not_wait_for_what_has_ended():
+    pair = Pair()
+    pair.emit(1)
+    pair.sender.state = "ended"
+    pair.sender.wait = None  # it would be called
+    assert not pair.sender.drain(10000)
+    pair.close()
