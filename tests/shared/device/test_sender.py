@@ -886,3 +886,20 @@ def test_drain_does_not_wait_for_what_has_ended():
     pair.sender.wait = None  # it would be called
     assert not pair.sender.drain(10000)
     pair.close()
+
+
+def test_a_hub_that_is_slow_and_says_that_it_is_there_gets_nothing_twice():
+    pair = Pair()
+    pair.emit(1, 2)
+    pair.greet()
+    pair.until(lambda: pair.hub.numbers() == [1, 2])
+    for n in range(1, 6):  # its disk is full, say
+        pair.clock.advance(module.ANSWER_MS)
+        pair.until(lambda n=n: len(pair.hub.of(wire.PING)) == n)
+        pair.hub.say(wire.PONG, 0)
+        pair.settle()
+    assert pair.hub.numbers() == [1, 2] and pair.sender.in_flight() == 2 and pair.hub.links == 1
+    pair.hub.say(wire.ACK, pair.spool.epoch, 2)
+    pair.until(lambda: not pair.spool.waiting())
+    assert pair.sender.counters["resent"] == 0
+    pair.close()
