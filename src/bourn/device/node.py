@@ -102,7 +102,10 @@ class Node:
         if self._time:
             self._time.close()
         self.sender.drain(self.settings.get("drain_ms", DRAIN_MS))
-        self.sender.close()
+        try:
+            self.sender.close()
+        except OSError as e:  # the disk; what was taken before is there, and the report says it
+            self.sender.last_error = "outbox: %s" % e
         if self._lock:
             self._lock.close()
 

@@ -8,6 +8,7 @@ from scripted_hub import ScriptedHub, folder
 from bourn import wire
 from bourn.device.connections.tcp import open_tcp
 from bourn.device.node import Node, main
+from bourn.spool.segments import SegmentSpool
 from bourn.testing import ManualClock
 
 
@@ -181,4 +182,23 @@ def test_the_hub_may_say_what_time_it_is():
     assert [val for _, val in readings] == list(range(1, report["appended"] + 1)) and report["appended"] > 5
     assert readings[0][0] > 1800000000000 - 20000 and readings[-1][0] - readings[0][0] >= 1000 * (len(readings) - 2)
     assert (report["held"], report["waiting"], report["estimated"]) == (0, 0, 0)
+    life.close()
+
+
+def test_a_disk_that_fails_at_the_end_is_in_the_report():
+    life = Life(6, sensors=[{"kind": "random", "name": "r1", "every": 1}])
+    real = SegmentSpool.close
+
+    def close(spool):
+        real(spool)
+        raise OSError(5, "by the test")
+
+    SegmentSpool.close = close
+    try:
+        node = life.run()
+    finally:
+        SegmentSpool.close = real
+    report = node.report()
+    assert report["last_error"].startswith("outbox: ") and report["acked"] > 0 and report["waiting"] == 0
+    Node(life.settings).sender.close()  # its folder is free again
     life.close()
