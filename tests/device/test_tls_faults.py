@@ -28,6 +28,7 @@ import interpreters  # noqa: E402 - of tools/
 from bourn.device.secure import Tls, ders  # noqa: E402 - after the path
 
 LANES = ["cpython", "mpy-x64", "mpy-armhf"]
+MANY = 160_000  # bytes: more than the buffers between two sockets hold
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -83,7 +84,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                     connection.settimeout(5)
                     serve(connection)
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=work, daemon=True)
         thread.start()
         try:
             yield listener.getsockname()[1]
@@ -128,20 +129,27 @@ def cut_after(folder: Path, n: int) -> Callable[[socket.socket], None]:
             connection.sendall(data)
             left -= len(data)
             if left:
-                incoming.write(connection.recv(4096))
+                heard = connection.recv(4096)
+                if not heard:
+                    return  # whoever dialled has hung up
+                incoming.write(heard)
 
     return serve
 
 
-def dials(name: str, *wanted: tuple[int, dict[str, str]]) -> list[str]:
-    """What the device's side on that interpreter has to say of these (port, what it trusts)."""
+def dials(name: str, *wanted: tuple[int, dict[str, str]], many: int = 0) -> list[str]:
+    """What the device's side on that interpreter has to say of these (port, what it trusts); it leaves nothing open."""
     found = interpreters.lanes(get=False)[name]
     if found["reason"]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs the lane {name}: {found['reason']}")
         pytest.skip(found["reason"])
     told = json.dumps(
-        {"host": "localhost", "limit_s": 5, "dials": [{"port": port, "tls": tls} for port, tls in wanted]}
+        {
+            "host": "localhost",
+            "limit_s": 5,
+            "dials": [{"port": port, "tls": tls, "bytes": many} for port, tls in wanted],
+        }
     )
     pieces = [told[i : i + 200] for i in range(0, len(told), 200)]  # of more than 255 MicroPython's unix port dies
     done = subprocess.run(
@@ -153,7 +161,9 @@ def dials(name: str, *wanted: tuple[int, dict[str, str]]) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    *said, left_open = [json.loads(line) for line in done.stdout.splitlines()]
+    assert left_open == 0
+    return said
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -167,6 +177,28 @@ def test_dates_and_names_of_certificates(lane: str, certificates: Path) -> None:
     assert good == renamed == "welcome"
     for name, said in zip(names[1:], bad, strict=True):
         assert said.startswith("OSError") and "certificate" in said.lower(), (name, said)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_more_than_fits_into_one_write_arrives_as_it_was(lane: str, certificates: Path) -> None:
+    """A server that reads slowly: what a write has not taken is offered again, and waited for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "good.pem", certificates / "good.key")
+    expected = b"".join(b"%07d " % n for n in range(MANY // 8))
+
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            heard = b""
+            while len(heard) < MANY:
+                data = secured.recv(3000)
+                if not data:
+                    return
+                heard += data
+            secured.sendall(b"all of it" if heard == expected else b"something else")
+            secured.recv(100)
+
+    with server(serve) as port:
+        assert dials(lane, (port, {"ca": f"{certificates}/ca.pem"}), many=MANY) == ["all of it"]
 
 
 @pytest.mark.parametrize("lane", LANES)
