@@ -93,7 +93,7 @@ class Client:
         self._number = self._mask = 0  # the last one given; what the socket is polled for
         self._topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
         self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
-        self._due = self._retry_at = self.clock.now()  # when silence is too long; when to dial again
+        self._due = self.clock.now()  # when to dial again, while it is down; else when silence is too long
         self._attempts = 0  # failures since the link was up
         # What is polled; the same, or TLS over it, to speak through.
         self._socket = self._channel = self._decoder = None
@@ -131,7 +131,7 @@ class Client:
         """
         now = self.clock.now()
         if self.state == "down":
-            if now >= self._retry_at:
+            if now >= self._due:
                 self._dial()
         else:
             if now >= self._due:
@@ -142,9 +142,8 @@ class Client:
                     self._out += b"\xc0\x00"  # PINGREQ
                     self._due = now + _ANSWER_MS
             self._move()
-        until = self._retry_at if self.state == "down" else self._due
         other = False
-        for event in self.poller.poll(0 if self._more else max(0, min(ms, until - now))):
+        for event in self.poller.poll(0 if self._more else max(0, min(ms, self._due - now))):
             if self._socket is not None and (event[0] is self._socket or event[0] == self._fileno):
                 self._ready(event[1])
             else:
@@ -160,7 +159,8 @@ class Client:
             now = self.clock.now()
             if now >= end:
                 return False
-            self._retry_at = min(self._retry_at, now + _BACKOFF_MS)  # there is no later: a long pause must not miss it
+            if self.state == "down":
+                self._due = min(self._due, now + _BACKOFF_MS)  # there is no later: a long pause must not miss it
             self.step(end - now)
         return True
 
@@ -185,9 +185,6 @@ class Client:
         queue.append(item)
         return True
 
-    def _next(self):
-        return self._queue.popleft() if self._queue else None
-
     # -- the network
 
     def _dial(self):
@@ -211,9 +208,7 @@ class Client:
         heard = []
         try:
             if self.state == "connecting":
-                if events & (select.POLLERR | select.POLLHUP):
-                    raise OSError(errno.ECONNREFUSED, "nobody is there")
-                self._channel = self._socket
+                self._channel = self._socket  # where nobody is there, the first `send` will say why
                 if self.tls:
                     self._channel = self.tls.wrap(self._socket, self._address[0])
                     self._socket = self._channel.polled
@@ -224,7 +219,7 @@ class Client:
                 most = _READ_BYTES if self._topics else _ACK_BYTES
                 data = self._channel.recv(most)
                 if not data:
-                    raise OSError(errno.ECONNRESET, "closed")
+                    raise ValueError("closed")
                 self._more = len(data) == most
                 for one in self._decoder.feed(data):
                     if one[0] & 0xF0 == 0x30:
@@ -253,7 +248,7 @@ class Client:
             if body[1]:
                 self._attempts += 4  # it will not be better in a moment
                 what = "3.1.1,the id,for now,the password,this client".split(",")  # noqa: SIM905 - a third of the RAM
-                raise ValueError("the broker refuses " + what[body[1] - 1])
+                raise ValueError("the broker refuses %s" % what[body[1] - 1])
             self.state = "up"
             self._attempts = 0
             counters["links"] += 1
@@ -301,22 +296,20 @@ class Client:
             self._out += self._topics[self._told][1]
             self._told += 1
             self._awaited += 1
+        queue = self._queue
         flight = self._flight
         pieces = [self._out]
         size = len(self._out)
-        while len(flight) < self.window and size < _OUT_BYTES:
+        while queue and len(flight) < self.window and size < _OUT_BYTES:
             flight.append(None)  # memory may end at any point, but not between taking a message and keeping it
-            packet = self._next()
-            if packet and packet[0] & 6:
-                flight[-1] = packet
+            packet = flight[-1] = queue.popleft()
+            if packet[0] & 6:
                 number = self._number = self._number % (_NUMBERS - 1) + 1
                 at = mqtt_packet.place_of_number(packet)
                 packet[at] = number >> 8
                 packet[at + 1] = number & 255
             else:
                 flight.pop()
-            if not packet:
-                break
             pieces.append(packet)
             size += len(packet)
         if len(pieces) > 1:
@@ -332,7 +325,7 @@ class Client:
             self.counters["failures"] += 1
         pause = min(self.backoff_cap_ms, _BACKOFF_MS << min(self._attempts, 12))
         self._attempts += 1
-        self._retry_at = self.clock.now() + pause // 2 + int.from_bytes(self.random(2), "big") * (pause // 2) // 65535
+        self._due = self.clock.now() + pause // 2 + int.from_bytes(self.random(2), "big") * (pause // 2) // 65535
         if self._socket is not None:
             self.poller.unregister(self._socket)
             (self._channel or self._socket).close()

@@ -94,13 +94,16 @@ class ThreadClient(Client):
                 self._wanting -= 1
         return condition()
 
-    def _next(self):
+    def _fill(self):
         with self._lock:
-            item = super()._next()
-            self._asleep = item is None
+            super()._fill()
+            self._asleep = not self._queue
+
+    def _move(self):
+        super()._move()
+        with self._lock:  # whatever `waiting` counts has changed before; the lock shows it to who waits
             if self._wanting:
                 self._changed.notify_all()
-        return item
 
     def _run(self):
         with self._lock:
@@ -111,8 +114,5 @@ class ThreadClient(Client):
                     self._bell.answer()
             except Exception as e:  # the edge of the thread
                 self._tell(e)
-            if self._wanting:
-                with self._lock:
-                    self._changed.notify_all()
         super().close()
         self._bell.close()

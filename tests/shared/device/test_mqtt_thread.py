@@ -21,7 +21,7 @@ class Served:
         self.over = False
         self.got = []  # payloads over all links; only the broker's thread touches it until `close`
         self.client = ThreadClient("127.0.0.1", self.broker.port, clock=Clock(), **options)
-        self.thread = threading.Thread(target=self.serve)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
     def serve(self):
@@ -108,3 +108,14 @@ def test_publishing_from_where_messages_are_heard_never_waits_for_itself():
     assert done.wait(TIME_S)
     assert said == [True, True, False, False, False]
     served.close()
+
+
+def test_drain_ends_as_soon_as_nothing_waits():
+    for qos in (1, 0):
+        served = Served(window=1, queue=10)
+        for i in range(300):
+            assert served.client.publish("t", "%d" % i, qos)
+            assert served.client.drain(TIME_S * 1000), i
+            assert served.client.waiting() == 0, i
+        served.close()
+        assert len(served.got) == 300
