@@ -96,7 +96,7 @@ class Client:
         self._due = self.clock.now()  # when to dial again, while it is down; else when silence is too long
         self._attempts = 0  # failures since the link was up
         # What is polled; the same, or TLS over it, to speak through.
-        self._socket = self._channel = self._decoder = None
+        self._socket = self._channel = None
         self._more = False  # there may be bytes that no poll will tell of
         self._out = b""  # never a message in flight itself; at most _OUT_BYTES and a packet, on a new link the window
 
@@ -198,7 +198,7 @@ class Client:
         self.poller.register(s, self._mask)
         self.state = "connecting"
         self._due = self.clock.now() + _ANSWER_MS
-        self._decoder = mqtt_packet.Decoder(self.most)
+        self._rest = b""
 
     def _expects(self):
         return self._flight or self._awaited or self.state != "up"
@@ -221,7 +221,8 @@ class Client:
                 if not data:
                     raise ValueError("closed")
                 self._more = len(data) == most
-                for one in self._decoder.feed(data):
+                packets, self._rest = mqtt_packet.cut(self._rest, data, self.most)
+                for one in packets:
                     if one[0] & 0xF0 == 0x30:
                         heard.append(one)
                     else:

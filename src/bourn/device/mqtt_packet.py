@@ -64,42 +64,32 @@ def place_of_number(publish) -> int:
     return at + 3 + (publish[at + 1] << 8 | publish[at + 2])
 
 
-class Decoder:
-    """Cuts a byte stream into packets, however it was segmented; holds at most one unfinished packet.
+def cut(rest, data, most: int):
+    """(packets, rest): all packets that `data` completes, each as (first byte, body, its true length).
 
-    A packet of more than `most` bytes is never held: the head of it is, and the rest is thrown away as it comes.
+    `rest` goes into the next call, b"" into the first. A packet of more than `most` bytes is never held: its head is
+    cut off, and `rest` is the number of bytes to throw away as they come. ValueError: that is no MQTT.
     """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._rest = b""
-        self._skip = 0  # bytes of a packet that is too long, which are still to come
-
-    def feed(self, data) -> list:
-        """All packets that `data` completes: (first byte, body, its true length). ValueError: that is no MQTT."""
-        skip = self._skip
-        if skip:
-            self._skip = max(0, skip - len(data))
-            data = data[skip:]
-        data = self._rest + data if self._rest else data
-        packets = []
+    if isinstance(rest, int):
+        at = rest
+    else:
         at = 0
-        size = len(data)
-        while size - at >= 2:
-            start = at + 2
-            n = data[at + 1]
-            shift = 7
-            while n >> shift and start < size:  # the last byte of the length that was read says that one more follows
-                n += (data[start] - 1) << shift
-                shift += 7
-                start += 1
-            if shift > 28 and n >> 28:
-                raise ValueError("no MQTT")
-            end = start + min(n, self._most)
-            if n >> shift or end > size:
-                break
-            packets.append((data[at], data[start:end], n))
-            at = start + n
-        self._skip += max(0, at - size)
-        self._rest = data[at:]
-        return packets
+        data = rest + data
+    packets = []
+    size = len(data)
+    while size - at >= 2:
+        start = at + 2
+        n = data[at + 1]
+        shift = 7
+        while n >> shift and start < size:  # the last byte of the length that was read says that one more follows
+            n += (data[start] - 1) << shift
+            shift += 7
+            start += 1
+        if shift > 28 and n >> 28:
+            raise ValueError("no MQTT")
+        end = start + min(n, most)
+        if n >> shift or end > size:
+            break
+        packets.append((data[at], data[start:end], n))
+        at = start + n
+    return packets, at - size if at > size else data[at:]

@@ -45,7 +45,7 @@ class ScriptedBroker:
             self.hang_up()
             self.link = self._listener.accept()[0]
             self.link.setblocking(False)
-            self._decoder = mqtt_packet.Decoder(1 << 20)
+            self._rest = b""
             self.links += 1
             self.packets = []
         while self.link and self.reads:
@@ -56,7 +56,8 @@ class ScriptedBroker:
             if not data:
                 self.hang_up()
                 return
-            for first, body, _ in self._decoder.feed(data):
+            packets, self._rest = mqtt_packet.cut(self._rest, data, 1 << 20)
+            for first, body, _ in packets:
                 self.packets.append((first, body))
                 self._answer(first, body)
 

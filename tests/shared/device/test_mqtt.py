@@ -42,36 +42,37 @@ def test_lengths():
     for n, head in ((0, b"\x00"), (127, b"\x7f"), (128, b"\x80\x01"), (16383, b"\xff\x7f"), (16384, b"\x80\x80\x01")):
         packet = mqtt_packet.packet(0x30, bytes(n))
         assert packet[1 : -n or None] == head
-        assert mqtt_packet.Decoder(20000).feed(bytes(packet)) == [(0x30, bytes(n), n)]
+        assert mqtt_packet.cut(b"", bytes(packet), 20000) == ([(0x30, bytes(n), n)], b"")
 
 
 def test_a_stream_cut_anywhere_gives_the_same_packets():
     stream = CONNACK + b"\x30\x07\x00\x03a/bhi" + mqtt_packet.packet(0x30, b"\x00\x01t" + b"z" * 200) + b"\xd0\x00"
-    whole = mqtt_packet.Decoder(4096).feed(bytes(stream))
+    whole, rest = mqtt_packet.cut(b"", bytes(stream), 4096)
+    assert rest == b""
     assert [n for _, _, n in whole] == [2, 7, 203, 0]
     for size in range(1, len(stream)):
-        decoder = mqtt_packet.Decoder(4096)
         found = []
         for at in range(0, len(stream), size):
-            found += decoder.feed(bytes(stream[at : at + size]))
-        assert found == whole, size
+            packets, rest = mqtt_packet.cut(rest, bytes(stream[at : at + size]), 4096)
+            found += packets
+        assert found == whole and rest == b"", size
 
 
 def test_a_long_packet_is_never_held():
     stream = bytes(mqtt_packet.packet(0x32, b"\x00\x01t\x00\x07" + b"z" * 5000)) + b"\x40\x02\x00\x01"
     for size in (1, 7, 100, 5100):
-        decoder = mqtt_packet.Decoder(64)
-        found = []
+        found, rest = [], b""
         for at in range(0, len(stream), size):
-            found += decoder.feed(stream[at : at + size])
-            assert len(decoder._rest) <= 70
+            packets, rest = mqtt_packet.cut(rest, stream[at : at + size], 64)
+            found += packets
+            assert isinstance(rest, int) or len(rest) <= 70
         assert [(first, len(body), n) for first, body, n in found] == [(0x32, 64, 5005), (0x40, 2, 2)]
         assert mqtt_hearing.message(*found[0]) == ("", None, False, b"\x00\x07")
 
 
 def test_what_is_no_mqtt():
-    raises(mqtt_packet.Decoder(100).feed, b"\x30\xff\xff\xff\xff\x01")
-    assert mqtt_packet.Decoder(100).feed(b"\x30\xff\xff\xff") == []
+    raises(mqtt_packet.cut, b"", b"\x30\xff\xff\xff\xff\x01", 100)
+    assert mqtt_packet.cut(b"", b"\x30\xff\xff\xff", 100) == ([], b"\x30\xff\xff\xff")
     for first, body in ((0x34, b"\x00\x01t\x00\x01"), (0x30, b"\x00\x09t"), (0x32, b"\x00\x01t\x00")):
         raises(mqtt_hearing.message, first, body, len(body))
 
@@ -302,9 +303,9 @@ def test_pauses_grow_to_ten_seconds_and_half_of_each_is_random():
         for _ in range(10):
             for _ in range(200):
                 table.client.step(1)
-                if table.client.state == "down" and table.client._retry_at > table.clock.now():
+                if table.client.state == "down" and table.client._due > table.clock.now():
                     break
-            pauses.append(table.client._retry_at - table.clock.now())
+            pauses.append(table.client._due - table.clock.now())
             table.clock.advance(pauses[-1])
         assert pauses[0] in (200, 100) and pauses[-1] == most
         assert sorted(pauses) == pauses
@@ -316,7 +317,7 @@ def test_a_refusal_says_why_and_takes_longer():
     table.until(lambda: table.client.state == "greeting")
     table.until(lambda: table.client.state == "down")
     assert "this client" in table.client.last_error and "secret" not in table.client.last_error
-    assert table.client._retry_at - table.clock.now() >= 1600
+    assert table.client._due - table.clock.now() >= 1600
     table.close()
 
 
