@@ -96,7 +96,7 @@ class Client:
         self._due = self.clock.now()  # when to dial again, while it is down; else when silence is too long
         self._attempts = 0  # failures since the link was up
         # What is polled; the same, or TLS over it, to speak through.
-        self._socket = self._channel = None
+        self._socket = self._channel = self._fileno = None
         self._more = False  # there may be bytes that no poll will tell of
         self._out = b""  # never a message in flight itself; at most _OUT_BYTES and a packet, on a new link the window
 
@@ -144,7 +144,7 @@ class Client:
             self._move()
         other = False
         for event in self.poller.poll(0 if self._more else max(0, min(ms, self._due - now))):
-            if self._socket is not None and (event[0] is self._socket or event[0] == self._fileno):
+            if event[0] in (self._socket, self._fileno):
                 self._ready(event[1])
             else:
                 other = True
@@ -193,7 +193,7 @@ class Client:
         except OSError as e:
             self._fail(e)
             return
-        self._fileno = s.fileno()
+        self._fileno = s.fileno() if hasattr(s, "fileno") else None  # lwIP's have none: MicroPython tells the object
         self._mask = select.POLLIN | select.POLLOUT
         self.poller.register(s, self._mask)
         self.state = "connecting"
@@ -330,7 +330,7 @@ class Client:
         if self._socket is not None:
             self.poller.unregister(self._socket)
             (self._channel or self._socket).close()
-        self._socket = self._channel = None
+        self._socket = self._channel = self._fileno = None
         self.state = "down"
         self._out = b""
         self._told = self._awaited = 0
