@@ -1,5 +1,7 @@
 """What a sink may be made from; anything with `on_next`, and any callable, is one as well."""
 
+import sys
+
 import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 
 
@@ -14,4 +16,4 @@ class InputThing:
 
     def on_error(self, e):
         """The stream has ended with the exception `e`; by default its traceback goes to stderr."""
-        _compat.print_exception(e)
+        _compat.print_exception(e, sys.stderr)

@@ -15,6 +15,7 @@ goes on with what it began with. So both are legal at any point and take effect 
 source. Only the end of the stream cuts a dispatch short, for nothing comes after it.
 """
 
+import sys
 from collections import namedtuple
 
 import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
@@ -133,10 +134,13 @@ class OutputThing:
 
     def _tell(self, branch, error):
         try:
-            getattr(branch[1], "on_error", _compat.print_exception)(error)
+            if hasattr(branch[1], "on_error"):
+                branch[1].on_error(error)
+                return
         except Exception as e:
             self.errors += 1
-            _compat.print_exception(e)
+            error = e
+        _compat.print_exception(error, sys.stderr)
 
     def _dispatch_next(self, x):
         self._emit(x)

@@ -5,19 +5,14 @@ MicroPython's own functions as they are (CPython has `substitutes.py`), and the 
 and `files.py` are imported by whom they serve.
 """
 
-import sys
 import time
 
 # MicroPython's compiler knows `_NAME = const(1)`: it puts the 1 where the name stands, and leaves no name and no call.
 const = int
 
 try:  # MicroPython: a counter that wraps (at 2**30 ms on 32-bit) and a function that knows how
+    from sys import print_exception  # (e, file): the traceback; without a file it is not stderr
     from time import sleep_ms, ticks_diff, ticks_ms
-
-    def print_exception(e, file=None):
-        """Write the traceback of `e` to `file` (default: stderr)."""
-        sys.print_exception(e, file or sys.stderr)
-
 except ImportError:  # CPython
     from bourn._compat.substitutes import GENERATES, print_exception, sleep_ms, ticks_diff, ticks_ms  # noqa: F401 - for others
 

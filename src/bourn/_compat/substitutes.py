@@ -1,6 +1,5 @@
 """What MicroPython has built in and CPython has not."""
 
-import sys
 import time
 import traceback
 
@@ -22,6 +21,6 @@ def sleep_ms(ms):
     time.sleep(ms / 1000)
 
 
-def print_exception(e, file=None):
-    """Write the traceback of `e` to `file` (default: stderr)."""
-    traceback.print_exception(e, file=file or sys.stderr)
+def print_exception(e, file):
+    """Write the traceback of `e` to `file`."""
+    traceback.print_exception(e, file=file)

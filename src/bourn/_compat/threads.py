@@ -1,4 +1,8 @@
-"""The module `threading`, for those who need it."""
+"""The module `threading`, and where a thread's last words go, for those who need them."""
+
+import sys
+
+from bourn._compat import print_exception
 
 
 def threads():
@@ -10,3 +14,8 @@ def threads():
     except (ImportError, AttributeError):
         raise ImportError("no complete `threading` here: put Bourn's stdlib/threading.py into the board's /lib")
     return threading
+
+
+def to_stderr(e):
+    """Write the traceback of `e` to stderr."""
+    print_exception(e, sys.stderr)

@@ -9,9 +9,8 @@ the writes of one processor visible on another, with or without a GIL.
 
 import select
 
-import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
 from bourn._compat.doorbell import Doorbell
-from bourn._compat.threads import threads
+from bourn._compat.threads import threads, to_stderr
 from bourn.device import mqtt_packet
 from bourn.device.mqtt import Client
 
@@ -27,7 +26,7 @@ class ThreadClient(Client):
     to stderr), and the link is made anew.
     """
 
-    def __init__(self, *arguments, told=_compat.print_exception, **options):
+    def __init__(self, *arguments, told=to_stderr, **options):
         super().__init__(*arguments, **options)
         threading = threads()
         self._tell = told

@@ -1,7 +1,6 @@
 """A scheduler in a thread of its own."""
 
-import bourn._compat as _compat  # noqa: PLR0402 - MicroPython loads names.py for `from bourn`: 2.5 KB
-from bourn._compat.threads import threads
+from bourn._compat.threads import threads, to_stderr
 from bourn.clock import LONGEST_SLEEP_MS
 from bourn.drivers.wakeable import Wakeable
 
@@ -18,7 +17,7 @@ class SchedulerThread:
         driver = SchedulerThread(Scheduler()); driver.start(); driver.call(lambda: driver.scheduler.schedule_...)
     """
 
-    def __init__(self, scheduler, failed=_compat.print_exception):
+    def __init__(self, scheduler, failed=to_stderr):
         threading = threads()
         self.scheduler = scheduler
         self.errors = 0

@@ -85,8 +85,8 @@ def test_what_on_message_raises_is_told_and_the_link_made_anew():
         heard.set()
 
     served = Served(on_message=on_message, told=told.append)
-    served.client.subscribe("t")
     served.broker.answers[0x82] = b"\x90\x03\xff\x00\x01\x30\x05\x00\x01thi"  # SUBACK, and a message at once
+    served.client.subscribe("t")
     assert heard.wait(TIME_S)
     assert [str(e) for e in told] == ["once"]
     assert served.client.counters["links"] == 2
@@ -103,8 +103,8 @@ def test_publishing_from_where_messages_are_heard_never_waits_for_itself():
         done.set()
 
     served = Served(queue=2, on_message=on_message)
-    served.client.subscribe("t")
     served.broker.answers[0x82] = b"\x90\x03\xff\x00\x01\x30\x05\x00\x01thi"
+    served.client.subscribe("t")
     assert done.wait(TIME_S)
     assert said == [True, True, False, False, False]
     served.close()
