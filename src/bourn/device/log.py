@@ -106,8 +106,6 @@ class Logger:
 
         As ThingFlow's port has it, the exception comes first: MicroPython does not tell which one is being handled.
         """
-        if self.level > ERROR:
-            return
         from io import StringIO
 
         from bourn._compat import print_exception
@@ -137,9 +135,7 @@ class Logger:
 
     # -- a sink of the flow
 
-    def on_next(self, x):
-        """Log the event."""
-        self._log(INFO, "%s", (x,))
+    on_next = info
 
     def on_completed(self):
         """Log that the stream has ended."""

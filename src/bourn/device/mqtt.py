@@ -10,6 +10,7 @@ as that takes; what comes twice because of that has the same bytes.
 import errno
 import select
 from collections import deque
+from os import urandom
 
 from bourn._compat import Clock, const
 from bourn.device import mqtt_packet
@@ -57,17 +58,19 @@ class Client:
         on_message=None,
         clock=None,
         connect=open_tcp,
-        random=None,
+        random=urandom,
     ):
         if policy == "keep_latest":
             queue = 1
         policies = "block drop_oldest drop_newest keep_latest"
-        if policy not in policies.split() or queue < 1 or not 0 < window < 1000 or not 5 <= keepalive_s < 65536:
-            raise ValueError("policy: %s; window 1 to 999, queue from 1, keepalive_s 5 to 65535" % policies)
-        if not clean and not client_id:
-            raise ValueError("without `clean`: client_id")
-        if random is None:
-            from os import urandom as random
+        if (
+            policy not in policies.split()
+            or queue < 1
+            or not 0 < window < 1000
+            or not 5 <= keepalive_s < 65536
+            or not (clean or client_id)
+        ):
+            raise ValueError("%s; window 1 to 999, queue from 1, keepalive_s 5 to 65535; clean or client_id" % policies)
         client_id = client_id or "bourn-" + random(6).hex()
         self._hello = mqtt_packet.connect(client_id, keepalive_s, clean, user, password, will)
         self._address = (host, port or (8883 if tls else 1883))
@@ -112,9 +115,9 @@ class Client:
 
     def subscribe(self, topic, qos=1):
         """Hear messages of `topic`, on this link and all to come; 255 subscriptions at most."""
-        from bourn.device.mqtt_hearing import subscription
+        from bourn.device.mqtt_hearing import subscribe
 
-        self._topics += ((topic, subscription(topic, qos, len(self._topics))),)
+        subscribe(self, topic, qos)
 
     def waiting(self):
         """Messages accepted that the broker does not have for sure."""

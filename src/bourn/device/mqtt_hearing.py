@@ -9,11 +9,13 @@ from bourn.device.mqtt_packet import packet, text
 _FIRST = const(0xFF00)  # of the numbers that packets about subscriptions have; messages have those below
 
 
-def subscription(topic: str, qos: int, n: int) -> bytearray:
-    """SUBSCRIBE for the topic that comes as the `n`th, from 0. ValueError when it can't be."""
+def subscribe(client, topic: str, qos: int) -> None:
+    """Let `client` ask for `topic` on every link. ValueError when it can't be."""
+    n = len(client._topics)
     if not topic or not 0 <= qos <= 1 or n >= 255:
         raise ValueError("255 topics, of QoS 0 or 1")
-    return packet(0x82, (_FIRST + n).to_bytes(2, "big") + text(topic) + bytes((qos,)))
+    wish = packet(0x82, (_FIRST + n).to_bytes(2, "big") + text(topic) + bytes((qos,)))
+    client._topics += ((topic, wish),)
 
 
 def tell(client, heard) -> None:
