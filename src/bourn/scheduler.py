@@ -76,10 +76,10 @@ class Scheduler:
 
         The first time is the next multiple of the interval, or now with `at_once`. Returns `cancel`.
         """
-        interval = _ms(interval_s)
+        interval = round(interval_s * 1000)
         slack = round(slack_s * 1000)
         if not 0 <= slack < interval:
-            raise ValueError("0 <= slack_s < interval")
+            raise ValueError("from 0.001 s on; slack_s below interval_s")
         due = self.clock.now()
         if not at_once:
             due = self._grid(interval, due)
@@ -87,7 +87,10 @@ class Scheduler:
 
     def schedule_later_one_time(self, function, delay_s):
         """Call `function()` once, `delay_s` seconds from now; returns `cancel`."""
-        return self._add(function, 0, 0, self.clock.now() + _ms(delay_s))
+        delay = round(delay_s * 1000)
+        if delay < 1:
+            raise ValueError("from 0.001 s on; slack_s below interval_s")
+        return self._add(function, 0, 0, self.clock.now() + delay)
 
     def run_forever(self):
         """Run what is due and wait in between, until nothing is scheduled or `stop` was called.
@@ -170,10 +173,3 @@ class Scheduler:
     def _grid(self, interval, at):
         """The first due time of `interval` that is not before `at`."""
         return at + (self.phase_ms - at) % interval
-
-
-def _ms(seconds):
-    ms = round(seconds * 1000)
-    if ms < 1:
-        raise ValueError("under 1 ms")
-    return ms

@@ -30,16 +30,15 @@ class MQTTWriter:
     several things share, or a ThreadClient, which needs no scheduler. What was dropped stands in `client.counters`.
     """
 
-    def __init__(self, name, host=None, port=None, topic=None, qos=1, retain=False, client=None, **options):
-        if client is None:
-            options["policy"] = options.get("policy", "drop_oldest")
-            client = Client(host, port, name, **options)
-        self.client = client
+    def __init__(
+        self, name, host=None, port=None, topic=None, qos=1, retain=False, client=None, policy="drop_oldest", **options
+    ):
+        self.client = client or Client(host, port, name, policy=policy, **options)
         self.topic = topic
         self.qos = qos
         self.retain = retain
         self.refused = 0  # events that the policy did not take
-        self.wait = client.step
+        self.wait = self.client.step
 
     def on_next(self, x):
         """Publish one event. ValueError or TypeError when it is no JSON."""
