@@ -15,8 +15,8 @@ import interpreters  # noqa: E402 - the same
 from bourn.cli.boards.device_files import GROUPS, files  # noqa: E402 - after the path
 
 TITLE = "A device's process"
-SENDER = "bourn.scheduler bourn.sensor bourn.chain bourn.device.log bourn.device.sender bourn.spool.segments"
-MQTT = "bourn.scheduler bourn.sensor bourn.chain bourn.device.log bourn.device.mqtt_things"
+SENDER = "bourn.scheduler bourn.sensor bourn.chain bourn.device.logger bourn.device.sender bourn.spool.segments"
+MQTT = "bourn.scheduler bourn.sensor bourn.chain bourn.device.logger bourn.device.mqtt_things"
 THREADS = "import threading, time\nfor i in range(7): threading.Thread(target=time.sleep, args=(60,)).start()"
 
 

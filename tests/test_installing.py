@@ -42,7 +42,7 @@ print(bourn.__file__)
 DEVICE = """
 from bourn.device.sender import Sender
 from bourn.spool.ram import RamSpool
-from bourn.device.log import Logger
+from bourn.device.logger import Logger
 from bourn.device.mqtt import Client
 from bourn.device.sensors import make_sensor
 sender = Sender("tcp://127.0.0.1:1", "board", RamSpool(10))

@@ -53,7 +53,7 @@ def load(name):
 SMALL = """
 import gc
 gc.threshold(1024)  # else the first garbage is collected when the heap is full, and lies between what stays
-from bourn.device.log import Logger
+from bourn.device.logger import Logger
 from bourn.device.mqtt_writer import MQTTWriter
 from bourn.scheduler import Scheduler
 import bourn.sensor  # which `schedule_sensor` loads
@@ -83,7 +83,7 @@ def run(host, port):
 """
 
 MIDDLE = """
-from bourn.device.log import Logger
+from bourn.device.logger import Logger
 from bourn.device.sender import Sender
 from bourn.device.connections import tcp  # the driver of its URL
 from bourn.device.wifi import WifiLink

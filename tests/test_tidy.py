@@ -137,7 +137,7 @@ MIRRORED = {
 VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 MAY_PRINT = {
     "device/thingflow.py": "its Output is asked to",
-    "device/log.py": "an interactive log is read on the console as well",
+    "device/logger.py": "an interactive log is read on the console as well",
     "thingflow/": "output() and print_downstream() are asked to",
     "cli/": "talks to a person",
     "hub/repositories/screen.py": "the terminal is its repository",

@@ -248,11 +248,7 @@ class Client:
                     self._flight.remove(packet)
                     counters["acked"] += 1
                     break
-        elif first == 0x20:  # CONNACK
-            if body[1]:
-                self._attempts += 4  # it will not be better in a moment
-                what = "3.1.1,the id,for now,the password,this client".split(",")  # noqa: SIM905 - a third of the RAM
-                raise ValueError("the broker refuses %s" % what[body[1] - 1])
+        elif first == 0x20 and not body[1]:  # CONNACK
             self.state = "up"
             self._attempts = 0
             counters["links"] += 1
@@ -262,9 +258,10 @@ class Client:
             counters["resent"] += len(self._flight)
         else:  # SUBACK, PINGRESP
             self._awaited -= 1
-            if len(body) > 2 and body[2] > 1:
-                counters["refused"] += 1
-                self.last_error = "the broker refuses %s" % self._topics[body[1]][0]
+            if first == 0x20 or body[-1:] > b"\1":
+                from bourn.device.mqtt_hearing import refused
+
+                refused(self, body)
         self._due = self.clock.now() + (_ANSWER_MS if self._expects() else self._quiet_ms)
 
     def _move(self):

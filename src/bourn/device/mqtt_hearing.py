@@ -18,6 +18,17 @@ def subscribe(client, topic: str, qos: int) -> None:
     client._topics += ((topic, wish),)
 
 
+def refused(client, body) -> None:
+    """The broker does not want a topic (the body of a SUBACK), or `client` itself (of a CONNACK): then ValueError."""
+    if len(body) > 2:
+        client.counters["refused"] += 1
+        client.last_error = "the broker refuses %s" % client._topics[body[1]][0]
+        return
+    client._attempts += 4  # it will not be better in a moment
+    what = ("MQTT 3.1.1", "the client's id", "everyone for now", "user or password", "this client")
+    raise ValueError("the broker refuses " + what[body[1] - 1])
+
+
 def tell(client, heard) -> None:
     """Give `client.on_message` what has come, as its decoder cut it, and acknowledge each message afterwards."""
     for first, body, n in heard:
