@@ -93,7 +93,7 @@ class Client:
         self.random = random
         self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; packets that were not sent yet
         self._flight = []  # packets, oldest first: of QoS 1, sent and not acknowledged
-        self._number = self._mask = 0  # the last one given; what the socket is polled for
+        self._number = 0  # the last one given
         self._topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
         self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
         self._due = self.clock.now()  # when to dial again, while it is down; else when silence is too long
@@ -121,7 +121,7 @@ class Client:
 
     def waiting(self):
         """Messages accepted that the broker does not have for sure."""
-        return len(self._queue) + len(self._flight) + (1 if self._out else 0)
+        return len(self._queue) + len(self._flight) + (1 if self._out and self.state == "up" else 0)
 
     def ready(self):
         """True if the link is up and every subscription answered."""
@@ -145,6 +145,8 @@ class Client:
                     self._out += b"\xc0\x00"  # PINGREQ
                     self._due = now + _ANSWER_MS
             self._move()
+        if self._socket is not None:
+            self.poller.modify(self._socket, self.interest())
         other = False
         for event in self.poller.poll(0 if self._more else max(0, min(ms, self._due - now))):
             if event[0] in (self._socket, self._fileno):
@@ -197,11 +199,11 @@ class Client:
             self._fail(e)
             return
         self._fileno = s.fileno() if hasattr(s, "fileno") else None  # lwIP's have none: MicroPython tells the object
-        self._mask = select.POLLIN | select.POLLOUT
-        self.poller.register(s, self._mask)
+        self.poller.register(s)  # for what, `step` says
         self.state = "connecting"
         self._due = self.clock.now() + _ANSWER_MS
         self._rest = b""
+        self._out = self._hello
 
     def _expects(self):
         return self._flight or self._awaited or self.state != "up"
@@ -216,7 +218,6 @@ class Client:
                     self._channel = self.tls.wrap(self._socket, self._address[0])
                     self._socket = self._channel.polled
                 self.state = "greeting"
-                self._out = self._hello
             elif events != select.POLLOUT:
                 self._more = False
                 most = _READ_BYTES if self._topics else _ACK_BYTES
@@ -231,8 +232,7 @@ class Client:
                     else:
                         self._answered(one[0], one[1])
         except (OSError, ValueError, IndexError, MemoryError) as e:
-            if e.args[:1] != (errno.EAGAIN,):
-                self._fail(e)
+            self._fail(e)
         if heard:
             from bourn.device.mqtt_hearing import tell
 
@@ -265,31 +265,24 @@ class Client:
         self._due = self.clock.now() + (_ANSWER_MS if self._expects() else self._quiet_ms)
 
     def _move(self):
-        """Put on the wire what may go there; poll for the rest."""
+        """Put on the wire what may go there."""
         try:
             if self.state == "up":
                 self._fill()
-            channel = self._channel
-            if channel is None:
-                return
-            if self._out:
-                try:
-                    self._out = self._out[channel.send(self._out) :]
-                except OSError as e:
-                    if e.args[0] != errno.EAGAIN:
-                        raise
-            mask = select.POLLIN
-            if self._out:
-                mask |= select.POLLOUT
-                if self.tls:
-                    mask = channel.interest(True)
-                elif len(self._out) >= _OUT_BYTES:
-                    mask = select.POLLOUT  # a broker that does not read what it is told is not listened to
-            if mask != self._mask:
-                self._mask = mask
-                self.poller.modify(self._socket, mask)
+            if self._out and self._channel:
+                self._out = self._out[self._channel.send(self._out) :]
         except (OSError, MemoryError) as e:  # what was being sent has been sent in part, perhaps
             self._fail(e)
+
+    def interest(self):
+        """What the socket of this link is to be polled for."""
+        if not self._out:
+            return select.POLLIN
+        if self.tls and self._channel:
+            return self._channel.interest(True)
+        if len(self._out) >= _OUT_BYTES:
+            return select.POLLOUT  # a broker that does not read what it is told is not listened to
+        return select.POLLIN | select.POLLOUT
 
     def _fill(self):
         quiet = not self._expects()
@@ -320,13 +313,15 @@ class Client:
             self._due = self.clock.now() + _ANSWER_MS
 
     def _fail(self, why):
-        """The link is down; try again after a back-off. `why` is None when it was to be."""
+        """The link is down; try again after a back-off. `why` is None when it was to be, EAGAIN when it is not."""
+        if isinstance(why, OSError) and why.args[0] == errno.EAGAIN:
+            return
         if why:
             self.last_error = "%s:%d: %s" % (self._address + (why,))
             self.counters["failures"] += 1
         pause = min(self.backoff_cap_ms, _BACKOFF_MS << min(self._attempts, 12))
         self._attempts += 1
-        self._due = self.clock.now() + pause // 2 + int.from_bytes(self.random(2), "big") * (pause // 2) // 65535
+        self._due = self.clock.now() + (pause * (65537 + int.from_bytes(self.random(2), "big")) >> 17)
         if self._socket is not None:
             self.poller.unregister(self._socket)
             (self._channel or self._socket).close()

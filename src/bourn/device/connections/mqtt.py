@@ -156,9 +156,7 @@ class Channel:
     def interest(self, writing: bool) -> int:
         """What to poll for."""
         client = self._client
-        if client._mask & select.POLLOUT or (writing and client.ready()):
-            return select.POLLIN | select.POLLOUT
-        return select.POLLIN
+        return client.interest() | (select.POLLOUT if writing and client.ready() else select.POLLIN)
 
     def close(self) -> None:
         """Tell the hub, so that it need not wait for the end, and close."""
