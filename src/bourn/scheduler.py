@@ -18,6 +18,9 @@ from bourn._compat import Clock
 class Task:
     """One scheduled function. Call the task, or its `cancel`, to end it: at any point, also inside the function."""
 
+    missed = 0  # periods that passed while something else held the thread
+    ends = False  # whether it does when `run` returns False
+
     def __init__(self, tasks, order, run, interval, slack, due):
         self._tasks = tasks
         self.order = order  # of adding: decides who runs first at equal due times
@@ -25,8 +28,6 @@ class Task:
         self.interval = interval  # ms; 0 = once
         self.slack = slack  # ms, < interval
         self.due = due  # ms on the planner's time, on the grid except for a first run at once
-        self.missed = 0  # periods that passed while something else held the thread
-        self.ends = False  # whether it does when `run` returns False
 
     def cancel(self):
         """From now on the function is not called any more."""
@@ -44,13 +45,14 @@ class Scheduler:
     arguments, which counts in `missed` the periods that were skipped.
     """
 
+    _added = 0
+    _stopped = False
+
     def __init__(self, clock=None, wait=None, phase_ms=0):
         self.clock = clock or Clock()
         self.wait = wait or self.clock.sleep
         self.phase_ms = phase_ms
         self._tasks = []  # by due time, then by order of adding; changed in place only
-        self._added = 0
-        self._stopped = False
 
     # -- what ThingFlow's users know
 

@@ -15,14 +15,15 @@ class SensorAsOutputThing(OutputThing):
     >>> scheduler.schedule_periodic(SensorAsOutputThing(sensor), 60)
     """
 
+    failures = 0
+    failures_in_row = 0
+    last_error = None
+
     def __init__(self, sensor, clock=None, policy="stop"):
         super().__init__()
         self.sensor = sensor
         self.clock = clock or Clock()
         self.policy = policy
-        self.failures = 0
-        self.failures_in_row = 0
-        self.last_error = None
 
     def _take(self):
         val = self.sensor.sample()

@@ -12,13 +12,14 @@ class FunctionAsOutputThing(OutputThing):
     >>> scheduler.schedule_periodic(FunctionAsOutputThing(lambda: 1), 60)
     """
 
+    failures = 0
+    failures_in_row = 0
+    last_error = None
+
     def __init__(self, function, policy="stop"):
         super().__init__()
         self._take = function
         self.policy = policy
-        self.failures = 0
-        self.failures_in_row = 0
-        self.last_error = None
 
     _observe = SensorAsOutputThing._observe
 

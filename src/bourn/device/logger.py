@@ -47,6 +47,11 @@ class Logger:
     WARN = WARNING
     ERROR = ERROR
 
+    dropped = 0
+    _secrets = ()
+    _file = None
+    _size = 0
+
     def __init__(
         self,
         outputfile,
@@ -64,12 +69,8 @@ class Logger:
         self.level = level
         self.interactive = interactive
         self.sync_level = sync_level
-        self.dropped = 0
         self.clock = clock or Clock()
         self.files = files or Files()
-        self._secrets = ()
-        self._file = None
-        self._size = 0
         try:
             from _thread import allocate_lock
 

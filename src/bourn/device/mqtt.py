@@ -39,6 +39,8 @@ class Client:
     """
 
     backoff_cap_ms = 10000  # a battery may want ten minutes
+    last_error = None
+    _topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
 
     def __init__(
         self,
@@ -84,7 +86,6 @@ class Client:
         self.clock = clock or Clock()
         self.poller = select.poll()  # others may register here, to wake `step` too
         self.state = "down"
-        self.last_error = None
         # sent, resent: messages put on the wire for the first time, and again; acked: those of QoS 1 that the broker
         # has; dropped: by the policy; received; too_long: incoming ones thrown away; refused: subscriptions that were
         self.counters = counters = {"sent": 0, "resent": 0, "acked": 0, "dropped": 0, "links": 0, "failures": 0}
@@ -94,7 +95,6 @@ class Client:
         self._queue = deque((), queue)  # noqa: RUF037 - MicroPython's form; packets that were not sent yet
         self._flight = []  # packets, oldest first: of QoS 1, sent and not acknowledged
         self._number = 0  # the last one given
-        self._topics = ()  # (topic, the packet that subscribes to it), replaced as a whole
         self._told = self._awaited = 0  # topics the broker was told of on this link; answers to come, other than acks
         self._due = self.clock.now()  # when to dial again, while it is down; else when silence is too long
         self._attempts = 0  # failures since the link was up
