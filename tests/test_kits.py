@@ -73,9 +73,10 @@ class Sensor:
 
 
 def run(host, port):
-    log = Logger("kit.log", max_len=4000)
     writer = MQTTWriter("kit", host, port, "kit/readings", queue=20, window=4)
-    scheduler = Scheduler(wait=writer.wait)
+    clock = writer.client.clock  # one for all: 64 bytes each
+    log = Logger("kit.log", max_len=4000, clock=clock)
+    scheduler = Scheduler(clock, writer.wait)
     scheduler.schedule_sensor(Sensor(), 0.05, writer, lambda e: log.info(str(e.val)))
     scheduler.run_forever()
     log.info("sent")
