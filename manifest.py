@@ -91,7 +91,6 @@ if options.device:
             "device/connections/tcp.py",
             "device/connections/tls.py",
             "device/connections/unix.py",
-            "device/dial.py",
             "device/framing.py",
             "device/hub_time.py",
             "device/log.py",

@@ -132,7 +132,7 @@ def used():
     return gc.mem_alloc()
 
 import errno, select
-import bourn._compat, bourn.device.dial
+import bourn._compat, bourn.device
 used()
 before = used()
 import bourn.device.mqtt

@@ -13,7 +13,7 @@ import select
 import sys
 import time
 
-from bourn.device.dial import open_tcp
+from bourn.device import open_tcp
 from bourn.device.secure import Tls
 
 

@@ -13,8 +13,7 @@ from collections import deque
 from os import urandom
 
 from bourn._compat import Clock, const
-from bourn.device import mqtt_packet
-from bourn.device.dial import open_tcp
+from bourn.device import mqtt_packet, open_tcp
 
 # The first pause after a failure; doubled up to `backoff_cap_ms`, of it a random half, so that no fleet returns at once
 _BACKOFF_MS = const(200)

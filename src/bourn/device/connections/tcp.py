@@ -1,6 +1,6 @@
 """The connection over TCP: `tcp://host:port`."""
 
-from bourn.device.dial import open_tcp
+from bourn.device import open_tcp
 
 
 def split_url(url: str):
