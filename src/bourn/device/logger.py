@@ -47,11 +47,6 @@ class Logger:
     WARN = WARNING
     ERROR = ERROR
 
-    dropped = 0
-    _secrets = ()
-    _file = None
-    _size = 0
-
     def __init__(
         self,
         outputfile,
@@ -69,6 +64,8 @@ class Logger:
         self.level = level
         self.interactive = interactive
         self.sync_level = sync_level
+        self.dropped = 0
+        self._secrets = ()
         self.clock = clock or Clock()
         self.files = files or Files()
         try:
@@ -108,7 +105,7 @@ class Logger:
 
         trace = StringIO()
         print_exception(e, trace)
-        self._log(ERROR, msg, args, trace.getvalue().rstrip())
+        self._log(ERROR, (msg and msg + "\n") + "%s", args + (trace.getvalue().rstrip(),))
 
     def set_level(self, level):
         """From now on leave out what is below `level`."""
@@ -159,7 +156,7 @@ class Logger:
         if not whole:  # the power went in the middle of a line
             self._size += self._file.write(b"\n") or 0
 
-    def _log(self, level, msg, args=(), trace=""):
+    def _log(self, level, msg, args=()):
         if level < self.level:
             return
         msg = str(msg)
@@ -168,8 +165,6 @@ class Logger:
                 msg %= args
             except (TypeError, ValueError):  # it does not fit; still logged, for a log must not end a program
                 msg = "%s %r" % (msg, args)
-        if trace:
-            msg = msg + "\n" + trace if msg else trace
         name = "DBGINFWRNERR"[level // 10 * 3 - 3 :][:3]
         line = "%s [%s] %s" % (utc_stamp(self.clock.wall()), name, msg)
         if self._secrets or "://" in line:
