@@ -59,7 +59,7 @@ HAS = {
 }
 THREADS = "two ports have it; on an ESP8266 whoever imports this is told that there are no threads"
 OF_MODULES = {
-    "_thread": {"stdlib": "the drop-ins want threads", "log.py": "in a try", "logger.py": "in a try"},
+    "_thread": {"stdlib": "the drop-ins want threads", "logger.py": "in a try"},
     "threading": {"stdlib": "the drop-ins", "_compat/threads.py": THREADS},
     "queue": {"stdlib": "the drop-ins"},
     "esp32": {"chip_temperature.py": "in a try: this port, or another"},
@@ -84,6 +84,8 @@ OF_NAMES = {
     ("device/sensors/generated.py", "random.randint"): HASATTR,
     ("threading.py", "socket.AF_UNIX"): UNIX,
     ("threading.py", "time.monotonic_ns"): "CPython's half",
+    ("device/secure.py", "socket.SO_ERROR"): "CPython's half: WANTS_READ",
+    ("device/secure.py", "os.strerror"): "CPython's half: WANTS_READ",
     ("threading.py", "sys.atexit"): HASATTR,
     ("threading.py", "sys.excepthook"): HASATTR,
     ("_threading_rare.py", "sys.settrace"): HASATTR,
@@ -123,6 +125,7 @@ OF_METHODS = {
     ("device/connections/mqtt.py", "fileno"): "CPython's half: where sockets have `detach`",
     ("device/connections/tls.py", "fileno"): "CPython's half: WANTS_READ",
     ("device/mqtt.py", "fileno"): "where the socket has it",
+    ("device/secure.py", "getsockopt"): "CPython's half: WANTS_READ",
     ("device/sender.py", "fileno"): "where the channel has it",
 }
 # Hooks of a class that an ESP8266 does not ask for (MICROPY_PY_DELATTR_SETATTR).

@@ -12,7 +12,7 @@ import pytest
 from repository_kinds import EPOCH, LIMIT_S, T0, Bench, by_source
 from servers import free_port, s3_server
 
-from bourn._compat.files import Files
+from bourn._compat import files as real_files
 from bourn.hub.repositories import RepositoryError, make_repository
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.batch_files import Folder
@@ -118,7 +118,7 @@ def test_a_file_is_durable_before_its_name_says_that_it_is_whole(tmp_path: Path)
         """The real file system, and what was asked of it."""
 
         def __init__(self) -> None:
-            self.real = Files()
+            self.real = real_files
             self.done: list[tuple[str, str]] = []
 
         def __getattr__(self, what: str) -> Any:

@@ -11,7 +11,6 @@ import wave
 import pytest
 from recordings import fill, source_bytes
 
-from bourn._compat.files import Files
 from bourn.clock import Clock
 from bourn.hub.recorder.catalogue import Catalogue, CatalogueError
 from bourn.hub.recorder.form import LINES, FormError, pcm, raw
@@ -23,6 +22,7 @@ from bourn.hub.recorder.source import EventSink, FileSource, PipeSource
 from bourn.hub.recorder.space import Space
 from bourn.hub.recorder.store import Failure
 from bourn.testing import ManualClock
+from bourn.testing.files import Files
 from bourn.things import SensorEvent
 
 EPOCH = "0123456789abcdef"

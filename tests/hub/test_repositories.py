@@ -15,7 +15,7 @@ import pytest
 from peer import Peer, running
 from repository_kinds import EPOCH, KINDS, LASTING, LIMIT_S, T0, Bench, Place, same
 
-from bourn._compat.files import Files
+from bourn._compat import files
 from bourn.hub.repositories import Appender, RepositoryError, csv_file, make_repository, readings, sqlite_file
 from bourn.hub.repositories import driver as driver_module
 from bourn.hub.repositories.csv_file import CsvFile, format_time
@@ -525,14 +525,14 @@ def test_what_a_cursor_covers_is_on_the_medium(bench: Bench, tmp_path: Path, mon
     """A power cut leaves of a file what was synced, and of a database what FULL promises."""
     path = tmp_path / "all.csv"
     durable = 0
-    sync = Files.sync
+    sync = files.sync
 
-    def synced(self: Files, file: Any) -> None:
+    def synced(file: Any) -> None:
         nonlocal durable
-        sync(self, file)
+        sync(file)
         durable = path.stat().st_size
 
-    monkeypatch.setattr(Files, "sync", synced)
+    monkeypatch.setattr(files, "sync", synced)
     repository = CsvFile(str(path))
     bench.add(repository)
     for i in range(5):
@@ -550,7 +550,7 @@ def test_a_new_csv_file_is_in_its_folder_before_the_cursor_says_so(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(Files, "sync_folder", lambda self, folder: synced.append(folder))
+    monkeypatch.setattr(files, "sync_folder", synced.append)
     bench.add(CsvFile(str(tmp_path / "all.csv")))
     assert synced == [str(tmp_path)]
     bench.put(1)

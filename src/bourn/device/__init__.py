@@ -13,7 +13,7 @@ def open_tcp(host: str, port: int):
     s = socket.socket(info[0], socket.SOCK_STREAM)
     s.setblocking(False)
     try:
-        # IPPROTO_TCP (6): a small frame must not wait for an ack of the last one. lwIP has a number of its own for that.
+        # IPPROTO_TCP (6): a small frame must not wait for an ack of the last one. lwIP has a number of its own.
         s.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
         s.connect(info[-1])
     except OSError as e:

@@ -8,7 +8,7 @@ level waits for the next such one, so that a chatty log does not wear out the fl
 """
 
 from bourn._compat import Clock
-from bourn._compat.files import Files
+from bourn._compat import files as real_files
 
 DEBUG = 10
 INFO = 20
@@ -67,7 +67,7 @@ class Logger:
         self.dropped = 0
         self._secrets = ()
         self.clock = clock or Clock()
-        self.files = files or Files()
+        self.files = files or real_files
         try:
             from _thread import allocate_lock
 

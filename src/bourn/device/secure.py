@@ -69,7 +69,17 @@ class Tls:
                 context.load_cert_chain(ders(cert)[0], ders(key or cert)[-1])
 
     def wrap(self, s, host: str):
-        """A channel over the connected socket `s`, which blocks nobody; its first reads do the handshake."""
+        """A channel over the socket `s`, which blocks nobody; its first reads do the handshake.
+
+        OSError where nobody has answered `s`: `s` is as it was.
+        """
+        if WANTS_READ:  # CPython's would take the descriptor first
+            import os
+            import socket
+
+            number = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                raise OSError(number, os.strerror(number))
         return Channel(
             self._context.wrap_socket(s, server_hostname=self._name or host, do_handshake_on_connect=False), s
         )

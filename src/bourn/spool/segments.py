@@ -11,7 +11,7 @@ A place is `(epoch, seq)`. There is one reader, the cursor "".
 
 import json
 
-from bourn._compat.files import Files
+from bourn._compat import files as real_files
 from bourn._compat.system import PIECE_BYTES, random_bytes
 from bourn.spool import POLICIES, Gap
 from bourn.spool.segment_file import (
@@ -48,7 +48,7 @@ class SegmentSpool:
         if max_bytes < 2 * self._segment_bytes:
             raise ValueError("max_bytes must hold at least two segments of %d bytes" % self._segment_bytes)
         self._folder = folder
-        self._files = files or Files()
+        self._files = files or real_files
         self._max_bytes = max_bytes
         self._longest = min(MAX_RECORD, max_bytes // 2)  # a longer record would drop all the others for its room
         self.policy = policy

@@ -1,6 +1,38 @@
 """A file system that fails at a chosen moment, for tests of what is durable."""
 
-from bourn._compat.files import Files
+from bourn._compat import files as real
+
+
+class Files:
+    """The real file system as an object, to inherit from: every call is that of the real one."""
+
+    def open(self, path, mode):
+        """A file, unbuffered."""
+        return real.open(path, mode)
+
+    def sync(self, file):
+        """When this returns, what was written to `file` is on the medium."""
+        real.sync(file)
+
+    def sync_folder(self, path):
+        """When this returns, the names in the folder `path` are on the medium."""
+        real.sync_folder(path)
+
+    def rename(self, old, new):
+        """Put `old` in the place of `new`, in one step."""
+        real.rename(old, new)
+
+    def remove(self, path):
+        """Remove a file."""
+        real.remove(path)
+
+    def listdir(self, path):
+        """The names in the folder `path`, sorted."""
+        return real.listdir(path)
+
+    def size(self, path):
+        """The length of a file in bytes."""
+        return real.size(path)
 
 
 class PowerCut(BaseException):

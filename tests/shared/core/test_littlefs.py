@@ -6,12 +6,12 @@
 import os
 import sys
 
-from bourn._compat.files import Files
 from bourn.clock import RELATIVE
 from bourn.spool import Gap
 from bourn.spool.ram import RamFirst
 from bourn.spool.segments import SegmentSpool
 from bourn.spool.timed import TimedSpool
+from bourn.testing.files import Files
 from run import Skip
 
 try:

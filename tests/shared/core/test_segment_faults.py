@@ -6,11 +6,11 @@ import gc
 import os
 import sys
 
-from bourn._compat.files import Files
 from bourn.spool import Gap, segments
 from bourn.spool.ram import RamFirst
 from bourn.spool.segments import SegmentSpool
 from bourn.testing import FaultyFiles
+from bourn.testing.files import Files
 from run import Skip
 
 CPYTHON = sys.implementation.name == "cpython"

@@ -6,8 +6,8 @@ what the hub's certificate is for, where that is not `host`.
 
 import errno
 
-from bourn.device.connections.tcp import split_url
 from bourn.device import open_tcp
+from bourn.device.connections.tcp import split_url
 from bourn.device.secure import WANTS_READ, Tls
 
 PIECES = 16  # reads at once, of what a sender asks for: more than a hub has to say

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bourn._compat.files import Files
+from bourn._compat import files as real_files
 from bourn.clock import Clock
 from bourn.hub.recorder.form import WAV_MOST, Form, FormError
 from bourn.hub.recorder.names import FileName
@@ -81,7 +81,7 @@ class Recorder:
         self._space = space
         self._tell = tell
         self._clock = clock or Clock()
-        self._files = files or Files()
+        self._files = files or real_files
         self._sync_ms = sync_ms
         # The file being written: `_file` is open exactly while `_name` says which; `_frames` of it are whole.
         self._file: Any = None

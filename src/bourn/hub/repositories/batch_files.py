@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from bourn._compat.files import Files
+from bourn._compat import files
 from bourn.hub.repositories.address import number_of, options_of
 from bourn.spool.sqlite import Entry
 
@@ -124,7 +124,7 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._files = Files()
+        self._files: Any = files
 
     def open(self) -> None:
         """Make the folder, and remove what was not finished. OSError."""

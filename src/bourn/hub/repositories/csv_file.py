@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-from bourn._compat.files import Files
+from bourn._compat import files
 from bourn.hub.repositories import readings
 from bourn.spool.sqlite import Entry, encode_value
 
@@ -75,7 +75,7 @@ class CsvFile:
                 if size:
                     file.truncate(0)
                 file.write(_HEADER)
-                Files().sync_folder(os.path.dirname(os.path.abspath(self.path)))
+                files.sync_folder(os.path.dirname(os.path.abspath(self.path)))
             elif _before(self.path, size, 1) != b"\n":
                 file.write(b"\r\n")
             file.flush()
@@ -92,7 +92,7 @@ class CsvFile:
         data = text.getvalue().encode()
         self._file.write(data)
         self._file.flush()
-        Files().sync(self._file)
+        files.sync(self._file)
         self._length += len(data)
         self._tail = (self._tail + data)[-TAIL:]
         return f"{self._length} {zlib.crc32(self._tail):08x}"

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from typing import Any
 
-from bourn._compat.files import Files
+from bourn._compat import files
 from bourn.hub.repositories import Repository, RepositoryError, make_repository
 from bourn.hub.repositories.address import without_secrets
 from bourn.hub.repositories.driver import Driver, Start
@@ -161,7 +161,7 @@ class Roster:
             raise RepositoryError(f"{self._path()} is damaged ({e}); mend it or remove it") from e
 
     def _save(self) -> None:
-        path, files = self._path(), Files()
+        path = self._path()
         folder = os.path.dirname(path)
         handle, beside = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")  # mode 0600
         try:
