@@ -172,6 +172,6 @@ class Scheduler:
                 high = middle
         tasks.insert(low, task)
 
-    def _grid(self, interval, at):
-        """The first due time of `interval` that is not before `at`."""
-        return at + (self.phase_ms - at) % interval
+    def _grid(self, interval, now):
+        """The first due time of `interval` that is not before `now`."""
+        return now + (self.phase_ms - now) % interval

@@ -177,7 +177,7 @@ class Client:
 
     # -- the queue: what a client for several threads has to guard
 
-    def _put(self, item):
+    def _put(self, packet):
         queue = self._queue
         if len(queue) == self._bound:
             if self.policy == "block":
@@ -186,7 +186,7 @@ class Client:
             if self.policy == "drop_newest":
                 return False
             queue.popleft()
-        queue.append(item)
+        queue.append(packet)
         return True
 
     # -- the network
@@ -311,13 +311,10 @@ class Client:
         if quiet and self._expects():  # an answer, from now on: the silence before does not count against the broker
             self._due = self.clock.now() + _ANSWER_MS
 
-    def _fail(self, why):
-        """The link is down; try again after a back-off. `why` is None when it was to be, EAGAIN when it is not."""
-        if isinstance(why, OSError) and why.args[0] == errno.EAGAIN:
+    def _fail(self, e):
+        """The link is down; try again after a back-off. `e` is why: None when it was to be, EAGAIN when it is not."""
+        if isinstance(e, OSError) and e.args[0] == errno.EAGAIN:
             return
-        if why:
-            self.last_error = "%s:%d: %s" % (self._address + (why,))
-            self.counters["failures"] += 1
         pause = min(self.backoff_cap_ms, _BACKOFF_MS << min(self._attempts, 12))
         self._attempts += 1
         self._due = self.clock.now() + (pause * (65537 + int.from_bytes(self.random(2), "big")) >> 17)
@@ -329,3 +326,6 @@ class Client:
         self._out = b""
         self._told = self._awaited = 0
         self._more = False
+        if e:  # last, for it wants memory, which may be what is missing
+            self.counters["failures"] += 1
+            self.last_error = "%s:%d: %s" % (self._address + (e,))

@@ -4,9 +4,9 @@ Source: OASIS, "MQTT Version 3.1.1", chapters 2 and 3.
 """
 
 
-def text(s) -> bytes:
+def text(x) -> bytes:
     """A string as packets hold it: its length in two bytes, then UTF-8. ValueError above 65,535 bytes."""
-    data = s if isinstance(s, (bytes, bytearray)) else s.encode()
+    data = x if isinstance(x, (bytes, bytearray)) else x.encode()
     if len(data) > 65535:
         raise ValueError("too long")
     return len(data).to_bytes(2, "big") + data
