@@ -130,13 +130,11 @@ class Logger:
 
     on_next = info
 
-    def on_completed(self):
-        """Log that the stream has ended."""
-        self._log(INFO, "completed")
+    def on_completed(self, e=None):
+        """Log that the stream has ended; as `on_error`, the error that has ended it."""
+        self._log(ERROR if e else INFO, repr(e) if e else "completed")
 
-    def on_error(self, e):
-        """Log the error that has ended the stream."""
-        self._log(ERROR, "%r", (e,))
+    on_error = on_completed
 
     # -- the files
 

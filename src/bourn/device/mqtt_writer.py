@@ -45,12 +45,14 @@ class MQTTWriter:
         if not self.client.publish(self.topic, encode(x), self.qos, self.retain):
             self.refused += 1
 
-    def on_completed(self):
-        """The stream has ended: let the broker have what waits, for 5 s at most, and say good-bye."""
+    def on_completed(self, e=None):
+        """The stream has ended: let the broker have what waits, for 5 s at most, and say good-bye.
+
+        As `on_error` the same; the error is the link's `last_error` from now on.
+        """
         self.client.drain(_DRAIN_MS)
         self.client.close()
+        if e:
+            self.client.last_error = repr(e)
 
-    def on_error(self, e):
-        """The same; the error is the link's `last_error` from now on."""
-        self.on_completed()
-        self.client.last_error = repr(e)
+    on_error = on_completed
