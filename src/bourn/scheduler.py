@@ -81,7 +81,7 @@ class Scheduler:
         interval = round(interval_s * 1000)
         slack = round(slack_s * 1000)
         if not 0 <= slack < interval:
-            raise ValueError("from 0.001 s on; slack_s below interval_s")
+            raise ValueError("under 1 ms, or too much slack_s")
         due = self.clock.now()
         if not at_once:
             due = self._grid(interval, due)
@@ -91,7 +91,7 @@ class Scheduler:
         """Call `function()` once, `delay_s` seconds from now; returns `cancel`."""
         delay = round(delay_s * 1000)
         if delay < 1:
-            raise ValueError("from 0.001 s on; slack_s below interval_s")
+            raise ValueError("under 1 ms, or too much slack_s")
         return self._add(function, 0, 0, self.clock.now() + delay)
 
     def run_forever(self):

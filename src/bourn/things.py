@@ -58,9 +58,9 @@ class OutputThing:
 
             return connect(self, sink, policy, port_mapping)
         if not callable(getattr(sink, "on_next", sink)):
-            raise TypeError("sink: callable or on_next(); policy: stop, skip, function")
+            raise TypeError("sink: callable; policy: stop, skip, callable")
         if policy != "stop" and policy != "skip" and not callable(policy):
-            raise ValueError("sink: callable or on_next(); policy: stop, skip, function")
+            raise ValueError("sink: callable; policy: stop, skip, callable")
         branch = (object(), sink, policy)
         self._change(self._branches + (branch,))
         return lambda: self._detach(branch)

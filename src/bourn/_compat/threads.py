@@ -12,7 +12,9 @@ def threads():
 
         threading.Condition  # noqa: B018 - a 15-line threading of the public index has none
     except (ImportError, AttributeError):
-        raise ImportError("no complete `threading` here: put Bourn's stdlib/threading.py into the board's /lib")
+        raise ImportError(
+            "no threads on this port, or no complete `threading`: then put Bourn's stdlib/threading.py into its /lib"
+        )
     return threading
 
 

@@ -9,7 +9,7 @@ def open_tcp(host: str, port: int):
     try:
         info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
     except OSError:  # whose number only its port knows: -2, -202
-        raise OSError("no address for that name")
+        raise OSError("no such host")
     s = socket.socket(info[0], socket.SOCK_STREAM)
     s.setblocking(False)
     try:

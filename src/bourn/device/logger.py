@@ -1,7 +1,8 @@
 """A small log in two files of bounded size: what was logged last is always there, also after a power cut.
 
 The newest messages are in FILE, those before it in FILE.1; together they take at most twice `max_len` bytes. When FILE
-is full it is renamed over FILE.1 in one step, so no moment is without a log. The names are ThingFlow's.
+is full it is renamed over FILE.1 in one step, so no moment is without a log. An empty line stands where a run begins
+that goes on with the file of the last one. The names are ThingFlow's.
 
 From `sync_level` on (WARNING) a line is on the medium when the call returns, with all before it; a line below that
 level waits for the next such one, so that a chatty log does not wear out the flash.
@@ -58,7 +59,7 @@ class Logger:
         sync_level=WARNING,
     ):
         if max_len < 100:
-            raise ValueError("max_len must be at least 100 bytes, not %r" % (max_len,))
+            raise ValueError("max_len from 100")
         self.outputfile = outputfile
         self.max_len = max_len
         self.level = level
@@ -142,17 +143,10 @@ class Logger:
         name = self.outputfile
         self._file = self.files.open(name, "ab")
         self._size = self.files.size(name)
-        if not self._size:  # else its lines survive a power cut, and its name does not
-            self.files.sync_folder(name[: name.rfind("/") + 1] or ".")
-            return
-        file = self.files.open(name, "rb")
-        try:
-            file.seek(self._size - 1)
-            whole = file.read(1) == b"\n"
-        finally:
-            file.close()
-        if not whole:  # the power went in the middle of a line
+        if self._size:  # the power may have gone in the middle of a line; else an empty one shows where a run began
             self._size += self._file.write(b"\n") or 0
+        else:  # else its lines survive a power cut, and its name does not
+            self.files.sync_folder(name[: name.rfind("/") + 1] or ".")
 
     def _log(self, level, msg, args=()):
         if level < self.level:

@@ -63,15 +63,14 @@ class Client:
     ):
         if policy == "keep_latest":
             queue = 1
-        policies = "block drop_oldest drop_newest keep_latest"
         if (
-            policy not in policies.split()
+            policy not in "block drop_oldest drop_newest keep_latest".split()  # noqa: SIM905 - a third of the RAM
             or queue < 1
             or not 0 < window < 1000
             or not 5 <= keepalive_s < 65536
             or not (clean or client_id)
         ):
-            raise ValueError("%s; window 1 to 999, queue from 1, keepalive_s 5 to 65535; clean or client_id" % policies)
+            raise ValueError("policy, window 1 to 999, queue from 1, keepalive_s 5 to 65535, clean or client_id")
         client_id = client_id or "bourn-" + random(6).hex()
         self._hello = mqtt_packet.connect(client_id, keepalive_s, clean, user, password, will)
         self._address = (host, port or (8883 if tls else 1883))
@@ -134,7 +133,16 @@ class Client:
         now = self.clock.now()
         if self.state == "down":
             if now >= self._due:
-                self._dial()
+                try:
+                    self._socket = s = self._connect(*self._address)
+                    self.poller.register(s)  # for what, is said below
+                    self._fileno = s.fileno() if hasattr(s, "fileno") else None  # lwIP's: MicroPython tells the object
+                    self.state = "connecting"
+                    self._due = self.clock.now() + _ANSWER_MS  # the look-up of a name may have taken long
+                    self._rest = b""
+                    self._out = self._hello
+                except OSError as e:
+                    self._fail(e)
         else:
             if now >= self._due:
                 if self._expects():
@@ -191,19 +199,6 @@ class Client:
 
     # -- the network
 
-    def _dial(self):
-        try:
-            self._socket = s = self._connect(*self._address)
-        except OSError as e:
-            self._fail(e)
-            return
-        self._fileno = s.fileno() if hasattr(s, "fileno") else None  # lwIP's have none: MicroPython tells the object
-        self.poller.register(s)  # for what, `step` says
-        self.state = "connecting"
-        self._due = self.clock.now() + _ANSWER_MS
-        self._rest = b""
-        self._out = self._hello
-
     def _expects(self):
         return self._flight or self._awaited or self.state != "up"
 
@@ -226,7 +221,7 @@ class Client:
                 self._more = len(data) == most
                 packets, self._rest = mqtt_packet.cut(self._rest, data, self.most)
                 for one in packets:
-                    if one[0] & 0xF0 == 0x30:
+                    if one[0] & 0xF0 == 0x30:  # PUBLISH
                         heard.append(one)
                     else:
                         self._answered(one[0], one[1])
@@ -239,22 +234,21 @@ class Client:
         self._move()
 
     def _answered(self, first, body):
-        counters = self.counters
         if first == 0x40:  # PUBACK
             for packet in self._flight:
                 at = mqtt_packet.place_of_number(packet)
                 if packet[at : at + 2] == body[:2]:
                     self._flight.remove(packet)
-                    counters["acked"] += 1
+                    self.counters["acked"] += 1
                     break
         elif first == 0x20 and not body[1]:  # CONNACK
             self.state = "up"
             self._attempts = 0
-            counters["links"] += 1
+            self.counters["links"] += 1
             for packet in self._flight:  # before anything newer, in their order
                 packet[0] |= 8  # DUP
                 self._out += packet
-            counters["resent"] += len(self._flight)
+            self.counters["resent"] += len(self._flight)
         else:  # SUBACK, PINGRESP
             self._awaited -= 1
             if first == 0x20 or body[-1:] > b"\1":

@@ -47,7 +47,7 @@ def publish(topic: str, payload, qos: int, retain: bool) -> bytearray:
     ValueError for a topic with a wildcard or none at all, and for another QoS.
     """
     if not topic or "+" in topic or "#" in topic or "\0" in topic or not 0 <= qos <= 1:
-        raise ValueError("no topic (+, #, NUL, empty), or not QoS 0 or 1: %r" % topic)
+        raise ValueError("a topic without + # NUL, QoS 0 or 1: %r" % topic)
     if isinstance(payload, str):
         payload = payload.encode()
     head = text(topic)

@@ -21,6 +21,8 @@ LOOK_MS = 10  # how late the owner notices a message on a port that has no socke
 class ThreadClient(Client):
     """A `Client` with a thread of its own, which `close` ends; every method may be called from any thread.
 
+    Not for an RP2, whose Wi-Fi and second core do not get on: there a `Client`, stepped by the main thread.
+
     With "block" `publish` waits for room. `on_message` is called on the client's thread; a `publish` from there never
     waits: it says False when the queue is full. What `on_message` raises goes to `told` (by default its traceback goes
     to stderr), and the link is made anew.

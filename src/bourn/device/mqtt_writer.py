@@ -41,9 +41,13 @@ class MQTTWriter:
         self.wait = self.client.step
 
     def on_next(self, x):
-        """Publish one event. ValueError or TypeError when it is no JSON."""
-        if not self.client.publish(self.topic, encode(x), self.qos, self.retain):
-            self.refused += 1
+        """Publish one event. ValueError or TypeError when it is no JSON; no memory for it is as no room in the queue."""
+        try:
+            if self.client.publish(self.topic, encode(x), self.qos, self.retain):
+                return
+        except MemoryError:
+            pass  # counted here
+        self.refused += 1
 
     def on_completed(self, e=None):
         """The stream has ended: let the broker have what waits, for 5 s at most, and say good-bye.

@@ -75,6 +75,25 @@ def test_a_reader_emits_events_and_counts_garbage():
     broker.close()
 
 
+def test_no_memory_for_a_message_costs_that_message():
+    class Client:
+        step = None
+        left = 1
+
+        def publish(self, topic, payload, qos, retain):
+            self.left -= 1
+            if self.left < 0:
+                raise MemoryError("by the test")
+            return True
+
+    writer = MQTTWriter("me", topic="t", client=Client())
+    thing = OutputThing()
+    thing.connect(writer)
+    for x in range(3):
+        thing._dispatch_next(x)
+    assert writer.refused == 2 and not thing.errors
+
+
 def test_a_scheduler_that_waits_with_a_writer_keeps_its_times():
     clock = ManualClock()
     broker = ScriptedBroker()
