@@ -41,7 +41,7 @@ class MQTTWriter:
         self.wait = self.client.step
 
     def on_next(self, x):
-        """Publish one event. ValueError or TypeError when it is no JSON; no memory for it is as no room in the queue."""
+        """Publish one event. ValueError or TypeError when it is no JSON; no memory for it is no room in the queue."""
         try:
             if self.client.publish(self.topic, encode(x), self.qos, self.retain):
                 return
