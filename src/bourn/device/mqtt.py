@@ -141,7 +141,7 @@ class Client:
                     self._due = self.clock.now() + _ANSWER_MS  # the look-up of a name may have taken long
                     self._rest = b""
                     self._out = self._hello
-                except OSError as e:
+                except (OSError, MemoryError) as e:
                     self._fail(e)
         else:
             if now >= self._due:
@@ -320,6 +320,9 @@ class Client:
         self._out = b""
         self._told = self._awaited = 0
         self._more = False
-        if e:  # last, for it wants memory, which may be what is missing
+        if e:
             self.counters["failures"] += 1
-            self.last_error = "%s:%d: %s" % (self._address + (e,))
+            try:
+                self.last_error = "%s:%d: %s" % (self._address + (e,))
+            except MemoryError:  # a full heap ends no program
+                self.last_error = e

@@ -6,6 +6,7 @@ from scripted_broker import CONNACK, Table, narrow, number_of
 
 from bourn.device import mqtt_hearing, mqtt_packet
 from bourn.device.mqtt import Client
+from bourn.testing import ManualClock
 
 ANSWER_MS = 10000  # as the client has them
 OUT_BYTES = 2048
@@ -427,3 +428,19 @@ def test_no_memory_in_the_middle_of_sending_costs_the_link_and_no_message():
     table.until(lambda: not table.client.waiting())
     assert table.broker.payloads() == [b"kept"]
     table.close()
+
+
+def test_no_memory_while_it_dials_is_a_state_of_the_link():
+    class Worse(OSError):
+        def __str__(self):
+            raise MemoryError("by the test: none for a text either")
+
+    for e in (MemoryError("by the test"), Worse(5)):
+
+        def connect(host, port):
+            raise e
+
+        client = Client("there", 1, clock=ManualClock(), connect=connect)
+        client.step()
+        assert client.state == "down" and client.counters["failures"] == 1
+        assert client.last_error is e or client.last_error == "there:1: by the test"
